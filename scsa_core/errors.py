@@ -1,0 +1,119 @@
+"""Every error the library raises on purpose.
+
+::
+
+    ScsaError                   carries `hint`: what the person can do next
+    ├── ImageError              a picture cannot be used
+    │   ├── UnreadableImage     not a picture, a type we refuse, or damaged
+    │   └── ImageSizeError      too large or too small
+    ├── LabelError              a semantic map cannot be used
+    ├── KnobError               a setting outside its range
+    ├── ShapeError              tensors that do not fit (a caller's mistake)
+    ├── CheckpointError         weights
+    │   ├── CheckpointMissing   the file is not there
+    │   ├── CheckpointCorrupt   the file is damaged, truncated or hostile
+    │   └── CheckpointMismatch  the file holds another network: keys or shapes differ
+    ├── RecipeError             settings embedded in a picture cannot be used
+    ├── OutOfMemory             the picture does not fit this machine
+    └── Cancelled               the caller asked to stop; nothing is wrong
+
+The page maps classes to words (`demo/text.py`); the command line prints `str(error)` and
+the hint. Messages name the thing and the limit, never a traceback.
+"""
+
+from __future__ import annotations
+
+
+class ScsaError(Exception):
+    """Base of the family. `hint` says what to do next, or is empty."""
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class ImageError(ScsaError):
+    """A picture cannot be used."""
+
+
+class UnreadableImage(ImageError):
+    """Not a picture we read, or a damaged one. `looks_like` names what it seems to be, or is empty."""
+
+    def __init__(self, message: str, *, hint: str = "", looks_like: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.looks_like = looks_like
+
+
+class ImageSizeError(ImageError):
+    """Width or height outside the limits. `size` is (width, height) in pixels."""
+
+    def __init__(self, message: str, *, size: tuple[int, int], hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.size = size
+
+
+class LabelError(ScsaError):
+    """A semantic map cannot be used."""
+
+
+class KnobError(ScsaError):
+    """A setting outside its range. `knob` is its name."""
+
+    def __init__(self, message: str, *, knob: str, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.knob = knob
+
+
+class ShapeError(ScsaError):
+    """Tensors that do not fit each other."""
+
+    def __init__(self, message: str, *, expected: str, actual: str) -> None:
+        super().__init__(f"{message}: expected {expected}, got {actual}")
+        self.expected, self.actual = expected, actual
+
+
+class CheckpointError(ScsaError):
+    """Weights cannot be used."""
+
+
+class CheckpointMissing(CheckpointError):
+    """A weights file is not there. `path` is where it was looked for."""
+
+    def __init__(self, message: str, *, path: str, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.path = path
+
+
+class CheckpointCorrupt(CheckpointError):
+    """A weights file is damaged, truncated, or holds more than tensors."""
+
+
+class CheckpointMismatch(CheckpointError):
+    """Another network's weights. `missing`, `unexpected`: keys; `misshapen`: key -> (expected, actual)."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        missing: tuple[str, ...] = (),
+        unexpected: tuple[str, ...] = (),
+        misshapen: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] | None = None,
+        hint: str = "",
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.missing, self.unexpected, self.misshapen = missing, unexpected, misshapen or {}
+
+
+class RecipeError(ScsaError):
+    """Settings embedded in a picture cannot be used."""
+
+
+class OutOfMemory(ScsaError):
+    """The picture does not fit this machine."""
+
+
+class Cancelled(ScsaError):
+    """The caller asked to stop."""
+
+    def __init__(self, message: str = "cancelled") -> None:
+        super().__init__(message)
