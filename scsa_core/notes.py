@@ -1,0 +1,14 @@
+"""What a render has to tell a person about their maps. The page translates `code`; `text` is English."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Note:
+    """code: "no_maps", "unmatched", "style_only", "no_shared_region" or "vanishes". regions: the ids it is about."""
+
+    code: str
+    text: str
+    regions: tuple[int, ...] = ()

@@ -1,0 +1,92 @@
+"""Which style regions may feed which content region, and what to say about it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from scsa_core.errors import LabelError
+from scsa_core.labels import LabelMap, default_region
+from scsa_core.notes import Note
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """links: content id -> style ids, best first. A missing id means the same id; () the whole style picture."""
+
+    links: Mapping[int, tuple[int, ...]]
+
+    @classmethod
+    def identity(cls, content: LabelMap, style: LabelMap) -> Pairing:
+        """Every content region is fed by the style region of its own id, where there is one."""
+        there = set(style.region_ids)
+        return cls({k: (k,) if k in there else () for k in content.region_ids})
+
+    def sources(self, content_id: int) -> tuple[int, ...]:
+        return tuple(self.links.get(content_id, (content_id,)))
+
+    def effective(self, content_ids: Iterable[int], style_ids: Iterable[int]) -> dict[int, tuple[int, ...]]:
+        """The links of the given content ids, without style ids that are not there."""
+        there = set(style_ids)
+        return {k: tuple(s for s in self.sources(k) if s in there) for k in content_ids}
+
+    def unmatched(self, content: LabelMap, style: LabelMap) -> tuple[int, ...]:
+        """Content ids that no style region feeds."""
+        return tuple(k for k, v in self.effective(content.region_ids, style.region_ids).items() if not v)
+
+    def style_only(self, content: LabelMap, style: LabelMap) -> tuple[int, ...]:
+        """Style ids that feed no content region."""
+        used = {s for v in self.effective(content.region_ids, style.region_ids).values() for s in v}
+        return tuple(k for k in style.region_ids if k not in used)
+
+    def to_json(self) -> str:
+        return json.dumps({str(k): list(v) for k, v in sorted(self.links.items())})
+
+    @classmethod
+    def from_json(cls, text: str) -> Pairing:
+        """Raises LabelError for anything but {"id": [ids]} with ids 0..255."""
+        try:
+            return cls.from_object(json.loads(text))
+        except (ValueError, RecursionError) as error:
+            raise LabelError("the links are not JSON") from error
+
+    @classmethod
+    def from_object(cls, value: object) -> Pairing:
+        """From a decoded {"id": [ids]}. Raises LabelError."""
+        if not isinstance(value, Mapping) or len(value) > 256:
+            raise LabelError("links are an object of region ids")
+        links = {}
+        for key, sources in value.items():
+            if not isinstance(sources, (list, tuple)) or len(sources) > 256:
+                raise LabelError("each link is a list of region ids")
+            links[_id(key)] = tuple(dict.fromkeys(_id(s) for s in sources))
+        return cls(links)
+
+
+def _id(value: object) -> int:
+    text = str(value) if not isinstance(value, bool) else ""
+    if not text.isascii() or not text.isdigit() or len(text) > 3 or int(text) > 255:
+        raise LabelError("region ids are whole numbers from 0 to 255")
+    return int(text)
+
+
+def _named(m: LabelMap, region_id: int) -> str:
+    """"Region 3 (sea)", or the name alone where it is the default one."""
+    name = m.region(region_id).name
+    return name if name == default_region(region_id).name else f"Region {region_id} ({name})"
+
+
+def notes(content: LabelMap, style: LabelMap, pairing: Pairing) -> list[Note]:
+    """What a person should know before they trust the picture."""
+    unmatched, spare = pairing.unmatched(content, style), pairing.style_only(content, style)
+    if len(unmatched) == len(content.region_ids):
+        return [Note("no_shared_region", "The maps share no region, so every part uses the whole style picture.", unmatched)]
+    out = []
+    for k in unmatched:
+        text = f"{_named(content, k)} is only in the content: it uses the whole style picture."
+        out.append(Note("unmatched", text, (k,)))
+    if spare:
+        names = ", ".join(_named(style, k) for k in spare)
+        out.append(Note("style_only", f"Not used from the style: {names}.", spare))
+    return out
