@@ -1,0 +1,286 @@
+"""Semantic attention: S-AdaIN, SCA, SSA and their fusion. Tensors in, tensors out.
+
+Source: SCSA (Shang et al., CVPR 2025, arXiv 2503.04119), sections 3.2 to 3.4.
+
+Shape letters, used in every comment below::
+
+    B  batch        L  leading dimensions (batch, or batch and heads)
+    C  channels     D  width of queries and keys      E  width of values
+    N  query tokens (content)    M  key tokens (style)
+    n, m  tokens of one block    R  regions
+
+A query may see only the keys that its region is linked to. No N x M matrix is formed:
+tokens are grouped by region once (`RegionIndex`), each group is a dense block, and a
+block is worked through in chunks of at most `CHUNK` logits. The cost is the sum of n*m
+over the blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from scsa_core.errors import ShapeError
+
+CHUNK = 1 << 20  # logits held at once: 4 MB in float32, about a core's share of the cache
+
+Links = Mapping[int, tuple[int, ...]]
+"""Content region id -> style region ids that may feed it. A missing id means the same id."""
+
+Fallback = Literal["whole", "mean"]
+"""What feeds a query whose region has no key: attention over the whole style picture
+("whole"), or its plain mean ("mean", what the reference implementation arrives at)."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Queries (n,) and the keys (m,) they may see, as int64 token numbers.
+
+    uniform: attend to all keys equally instead of by similarity.
+    """
+
+    queries: Tensor
+    keys: Tensor
+    uniform: bool = False
+
+
+@dataclass(frozen=True)
+class RegionIndex:
+    """Tokens grouped by region: who may see whom. Blocks cover every query exactly once.
+
+    unmatched: content region ids that no style token feeds, in ascending order.
+    """
+
+    blocks: tuple[Block, ...]
+    unmatched: tuple[int, ...]
+
+    @classmethod
+    def build(
+        cls,
+        query_labels: Tensor,
+        key_labels: Tensor,
+        links: Links | None = None,
+        fallback: Fallback = "whole",
+    ) -> RegionIndex:
+        """Group the tokens of integer labels (N,) and (M,)."""
+        if not len(key_labels):
+            raise ShapeError("the style has no tokens", expected="at least 1 key", actual="0")
+        groups: dict[tuple[int, ...], list[int]] = {}
+        present = set(torch.unique(key_labels).tolist())
+        unmatched = []
+        for region in torch.unique(query_labels).tolist():
+            sources = (links or {}).get(region, (region,))
+            found = tuple(sorted(present.intersection(sources)))
+            if not found:
+                unmatched.append(region)
+            groups.setdefault(found, []).append(region)
+        everything = torch.arange(len(key_labels), device=key_labels.device)
+        blocks = []
+        for found, regions in groups.items():
+            queries = _members(query_labels, regions)
+            if found:
+                blocks.append(Block(queries, _members(key_labels, found)))
+            else:
+                blocks.append(Block(queries, everything, uniform=fallback == "mean"))
+        return cls(tuple(blocks), tuple(unmatched))
+
+    @classmethod
+    def whole(cls, queries: int, keys: int, device: torch.device | None = None) -> RegionIndex:
+        """One block: every query sees every key (plain attention)."""
+        return cls((Block(torch.arange(queries, device=device), torch.arange(keys, device=device)),), ())
+
+
+def _members(labels: Tensor, regions: tuple[int, ...] | list[int]) -> Tensor:
+    """Token numbers whose label is among `regions`, in picture order."""
+    wanted = torch.as_tensor(list(regions), device=labels.device, dtype=labels.dtype)
+    return torch.isin(labels, wanted).nonzero().flatten()
+
+
+def semantic_adain(
+    content: Tensor,
+    style: Tensor,
+    content_labels: Tensor,
+    style_labels: Tensor,
+    eps: float = 1e-5,
+    *,
+    links: Links | None = None,
+) -> Tensor:
+    """S-AdaIN: each content region takes its style region's mean and deviation.
+
+    content (B, C, H, W), style (B, C, H', W') float; content_labels (H, W), style_labels
+    (H', W') integer. Returns (B, C, H, W). Deviations are biased, sqrt(var + eps), as in
+    the paper's equation 3. A region that the style lacks is left as it is. Raises
+    ShapeError where labels and features disagree.
+    """
+    _check_map(content, content_labels, "content")
+    _check_map(style, style_labels, "style")
+    flat, source = content.flatten(2), style.flatten(2)  # (B, C, N), (B, C, M)
+    out = flat.clone()
+    index = RegionIndex.build(content_labels.flatten(), style_labels.flatten(), links)
+    labels = content_labels.flatten()
+    style_statistics: dict[int, tuple[Tensor, Tensor]] = {}
+    for k, block in enumerate(index.blocks):
+        regions = torch.unique(labels[block.queries]).tolist()
+        if regions and regions[0] in index.unmatched:
+            continue
+        style_statistics[k] = _statistics(source[:, :, block.keys], eps)
+        for region in regions:  # a content region's own moments, also where several share a source
+            at = (labels == region).nonzero().flatten()
+            part = flat[:, :, at]
+            mean, deviation = _statistics(part, eps)
+            to_mean, to_deviation = style_statistics[k]
+            out[:, :, at] = (part - mean) * (to_deviation / deviation) + to_mean
+    return out.view_as(content)
+
+
+def _statistics(x: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+    """Mean and deviation over the last dimension: (B, C, n) -> twice (B, C, 1)."""
+    variance, mean = torch.var_mean(x, dim=-1, correction=0, keepdim=True)
+    return mean, (variance + eps).sqrt()
+
+
+def adain(content: Tensor, style: Tensor, eps: float = 1e-5) -> Tensor:
+    """AdaIN over the whole picture (Huang & Belongie 2017): S-AdaIN with one region."""
+    mean, deviation = _statistics(content.flatten(2), eps)
+    to_mean, to_deviation = _statistics(style.flatten(2), eps)
+    return ((content.flatten(2) - mean) * (to_deviation / deviation) + to_mean).view_as(content)
+
+
+def semantic_continuous_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    query_labels: Tensor,
+    key_labels: Tensor,
+    scale: float = 1.0,
+    *,
+    links: Links | None = None,
+    fallback: Fallback = "whole",
+) -> Tensor:
+    """SCA: softmax attention of each query over all keys of its region (equation 5).
+
+    query (B, N, D), key (B, M, D), value (B, M, E) float; labels (N,), (M,) integer.
+    Returns (B, N, E). In the method, query and key come from the features of the two
+    semantic maps, value from the style picture.
+    """
+    _check_tokens(query, key, value, query_labels, key_labels)
+    index = RegionIndex.build(query_labels, key_labels, links, fallback)
+    return continuous_attention(query, key, value, index, scale)
+
+
+def semantic_sparse_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    query_labels: Tensor,
+    key_labels: Tensor,
+    scale: float = 1.0,
+    *,
+    links: Links | None = None,
+    fallback: Fallback = "whole",
+) -> Tensor:
+    """SSA: each query takes the value of the single most similar key of its region (equation 6).
+
+    Shapes as in `semantic_continuous_attention`. The softmax of the paper has one
+    survivor there, which is 1, so none is computed; a positive `scale` changes nothing.
+    """
+    _check_tokens(query, key, value, query_labels, key_labels)
+    index = RegionIndex.build(query_labels, key_labels, links, fallback)
+    return sparse_attention(query, key, value, index, scale)
+
+
+def continuous_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    index: RegionIndex,
+    scale: float = 1.0,
+    checkpoint: Callable[[], None] | None = None,
+) -> Tensor:
+    """SCA over a prepared index: (L, N, D), (L, M, D), (L, M, E) -> (L, N, E).
+
+    checkpoint is called once a chunk; it may raise to stop the work.
+    """
+    out = value.new_empty(*query.shape[:-1], value.shape[-1])
+    for block in index.blocks:
+        v = value[..., block.keys, :]  # (L, m, E)
+        if block.uniform:
+            out[..., block.queries, :] = v.mean(-2, keepdim=True)
+            continue
+        for at, logits in _logits(query, key, block, scale, checkpoint):
+            weights = logits.sub_(logits.amax(-1, keepdim=True)).exp_()  # (L, c, m)
+            out[..., at, :] = (weights @ v) / weights.sum(-1, keepdim=True)  # (L, c, E)
+    return out
+
+
+def sparse_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    index: RegionIndex,
+    scale: float = 1.0,
+    checkpoint: Callable[[], None] | None = None,
+) -> Tensor:
+    """SSA over a prepared index: shapes as in `continuous_attention`."""
+    out = value.new_empty(*query.shape[:-1], value.shape[-1])
+    for block in index.blocks:
+        v = value[..., block.keys, :]  # (L, m, E)
+        if block.uniform:
+            out[..., block.queries, :] = v.mean(-2, keepdim=True)
+            continue
+        for at, logits in _logits(query, key, block, scale, checkpoint):
+            winner = logits.argmax(-1, keepdim=True)  # (L, c, 1)
+            out[..., at, :] = v.gather(-2, winner.expand(*winner.shape[:-1], v.shape[-1]))
+    return out
+
+
+def _logits(
+    query: Tensor, key: Tensor, block: Block, scale: float, checkpoint: Callable[[], None] | None
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Chunks of a block: query numbers (c,) and their logits (L, c, m), free to overwrite."""
+    k = key[..., block.keys, :].transpose(-1, -2)  # (L, D, m)
+    leading = query[..., 0, 0].numel()
+    step = max(1, CHUNK // (k.shape[-1] * leading))
+    for start in range(0, len(block.queries), step):
+        if checkpoint is not None:
+            checkpoint()
+        at = block.queries[start : start + step]
+        q = query[..., at, :]  # (L, c, D)
+        yield at, (q * scale if scale != 1.0 else q) @ k
+
+
+def fuse(residual: Tensor, sca: Tensor, ssa: Tensor, alpha1: float, alpha2: float) -> Tensor:
+    """F_cs = alpha1 F_sca + alpha2 F_ssa + F_c (equation 7); all of one shape."""
+    return residual + alpha1 * sca + alpha2 * ssa
+
+
+def mvn(x: Tensor, eps: float = 1e-5) -> Tensor:
+    """Mean-variance normalisation per channel over positions, unbiased, as SANet has it.
+
+    (B, C, H, W) -> (B, C, H, W).
+    """
+    variance, mean = torch.var_mean(x, dim=(2, 3), correction=1, keepdim=True)
+    return (x - mean) * (variance + eps).rsqrt()
+
+
+def _check_map(features: Tensor, labels: Tensor, which: str) -> None:
+    if features.shape[-2:] != labels.shape:
+        raise ShapeError(
+            f"the {which} labels do not fit the {which} features",
+            expected=f"{tuple(features.shape[-2:])}",
+            actual=f"{tuple(labels.shape)}",
+        )
+
+
+def _check_tokens(query: Tensor, key: Tensor, value: Tensor, query_labels: Tensor, key_labels: Tensor) -> None:
+    for name, tokens, labels in (("query", query, query_labels), ("key", key, key_labels), ("value", value, key_labels)):
+        if tokens.shape[-2] != len(labels):
+            raise ShapeError(
+                f"{name} tokens and their labels differ in number", expected=str(len(labels)), actual=str(tokens.shape[-2])
+            )
+    if query.shape[-1] != key.shape[-1]:
+        raise ShapeError("query and key differ in width", expected=str(query.shape[-1]), actual=str(key.shape[-1]))
