@@ -1,0 +1,34 @@
+"""The families, by name. A new one is a module beside these and a line here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from scsa_core import checkpoints
+from scsa_core.backbones import lite, sanet
+from scsa_core.backbones.base import Backbone, BackboneInfo
+
+
+@dataclass(frozen=True)
+class Family:
+    """How to load a family, and the (folder, file) pairs that must be there for it."""
+
+    info: BackboneInfo
+    load: Callable[[torch.device], Backbone]
+    files: tuple[tuple[str, str], ...]
+
+    def probe(self) -> None:
+        """Raise CheckpointMissing if a file is not there. Reads nothing."""
+        for folder, name in self.files:
+            checkpoints.find(folder, name)
+
+
+FAMILIES: dict[str, Family] = {
+    "lite": Family(lite.INFO, lite.Lite.load, lite.FILES),
+    "sanet": Family(sanet.INFO, sanet.SANet.load, tuple(("sanet", name) for name in sanet.FILES)),
+}
+
+__all__ = ["FAMILIES", "Backbone", "BackboneInfo", "Family"]

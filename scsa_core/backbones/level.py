@@ -1,0 +1,116 @@
+"""One level of semantic attention, as SANet places it: shared by `sanet` and `lite`.
+
+Source: Park & Lee 2019 (the module), Shang et al. 2025 (what SCSA replaces in it).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from scsa_core.attention import (
+    Fallback,
+    Links,
+    RegionIndex,
+    continuous_attention,
+    mvn,
+    semantic_adain,
+    sparse_attention,
+)
+from scsa_core.backbones.base import Checkpoint, no_checkpoint
+
+
+@dataclass(frozen=True)
+class Attended:
+    """The three summands of a level, each (1, C, h, w): fused = residual + α₁ sca + α₂ ssa."""
+
+    residual: Tensor
+    sca: Tensor
+    ssa: Tensor
+
+    @property
+    def nbytes(self) -> int:
+        return self.residual.nbytes + self.sca.nbytes + self.ssa.nbytes
+
+
+class AttentionLevel(nn.Module):
+    """SANet's attention on one feature level.
+
+    f, g, h, out_conv: 1x1 convolutions under SANet's names, or identities (`lite`).
+    scale multiplies the logits; SANet has 1, without a 1/sqrt(d).
+    """
+
+    def __init__(self, planes: int, *, learned: bool = True, scale: float = 1.0) -> None:
+        super().__init__()
+        for name in ("f", "g", "h", "out_conv"):
+            self.add_module(name, nn.Conv2d(planes, planes, 1) if learned else nn.Identity())
+        self.scale = scale
+
+    def _tokens(self, name: str, x: Tensor) -> Tensor:
+        """A projection of (1, C, h, w) as (1, h*w, C), contiguous."""
+        projected: Tensor = self.get_submodule(name)(x)
+        return projected.flatten(2).transpose(1, 2).contiguous()
+
+    def _picture(self, tokens: Tensor, like: Tensor) -> Tensor:
+        """(1, N, C) -> out_conv of (1, C, h, w)."""
+        out: Tensor = self.get_submodule("out_conv")(tokens.transpose(1, 2).reshape(like.shape).contiguous())
+        return out
+
+    def baseline(self, content: Tensor, style: Tensor, checkpoint: Checkpoint = no_checkpoint) -> tuple[Tensor, Tensor]:
+        """SANet's own attention, no maps: (residual, attended), each (1, C, h, w); their sum is SANet's output."""
+        query, key, value = self._tokens("f", mvn(content)), self._tokens("g", mvn(style)), self._tokens("h", style)
+        index = RegionIndex.whole(query.shape[1], key.shape[1])
+        return content, self._picture(continuous_attention(query, key, value, index, self.scale, checkpoint), content)
+
+    def attend(
+        self,
+        content: Tensor,
+        style: Tensor,
+        content_map: Tensor,
+        style_map: Tensor,
+        content_labels: Tensor,
+        style_labels: Tensor,
+        *,
+        links: Links | None = None,
+        fallback: Fallback = "whole",
+        use_adain: bool = True,
+        checkpoint: Checkpoint = no_checkpoint,
+    ) -> Attended:
+        """SCSA on one level. Features (1, C, h, w); labels at the grids' size, integer."""
+        if use_adain:
+            content = semantic_adain(content, style, content_labels, style_labels, links=links)
+        index = RegionIndex.build(content_labels.flatten(), style_labels.flatten(), links, fallback)
+        value = self._tokens("h", style)
+        query, key = self._tokens("f", mvn(content_map)), self._tokens("g", mvn(style_map))
+        sca = continuous_attention(query, key, value, index, self.scale, checkpoint)
+        query, key = self._tokens("f", mvn(content)), self._tokens("g", mvn(style))
+        ssa = sparse_attention(query, key, value, index, self.scale, checkpoint)
+        return Attended(content, self._picture(sca, content), self._picture(ssa, content))
+
+
+def soften(x: Tensor, labels: Tensor, width: float) -> Tensor:
+    """Blend features across region borders: (1, C, h, w), labels (h, w), width in tokens (0: unchanged).
+
+    Only tokens near a border move, towards the average of their neighbourhood.
+    """
+    if width <= 0:
+        return x
+    reach = max(1, round(width))
+    kernel = 2 * reach + 1
+    seen = labels[None, None].to(x.dtype)
+    low = -F.max_pool2d(F.pad(-seen, (reach,) * 4, mode="replicate"), kernel, 1)
+    high = F.max_pool2d(F.pad(seen, (reach,) * 4, mode="replicate"), kernel, 1)
+    near = F.avg_pool2d(F.pad((low != high).to(x.dtype), (1,) * 4, mode="replicate"), 3, 1) * min(1.0, width)
+    blurred = F.avg_pool2d(F.pad(x, (reach,) * 4, mode="replicate"), kernel, 1)
+    return x + near * (blurred - x)
+
+
+def grid_labels(labels: Tensor, height: int, width: int) -> Tensor:
+    """Area vote of integer labels (H, W) on a grid: each cell takes the label covering most of it."""
+    ids = torch.unique(labels)
+    shares = F.adaptive_avg_pool2d((labels[None] == ids[:, None, None]).float()[None], (height, width))[0]
+    out: Tensor = ids[shares.argmax(0)]
+    return out

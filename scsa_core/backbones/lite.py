@@ -1,0 +1,127 @@
+"""`lite`: the model that ships. VGG-16 to relu4_1, one SCSA level, a decoder trained here.
+
+The attention is SANet's with identities for its projections and a fixed logit scale; the
+decoder's finer layers take the style's region statistics (align.py). The decoder's input is
+divided by the sum of the weights, so it stays a convex mixture of features whatever α is.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from scsa_core import checkpoints
+from scsa_core.backbones import align
+from scsa_core.backbones.base import BackboneInfo, Capabilities, Checkpoint, Features, Pair, alphas, no_checkpoint
+from scsa_core.backbones.level import Attended, AttentionLevel
+from scsa_core.backbones.lite_decoder import LiteDecoder
+from scsa_core.backbones.sanet import pair_labels, soften_all
+from scsa_core.backbones.vgg import ConvStack, caffe_vgg16
+from scsa_core.knobs import Knobs, Method
+
+LOGIT_SCALE = 0.05
+TAP = "relu4_1"
+VGG_SHARDS = 4
+FILES = (
+    ("lite", "decoder.safetensors"),
+    *(("vgg16", f"vgg16-{k:05d}-of-{VGG_SHARDS:05d}.safetensors") for k in range(1, VGG_SHARDS + 1)),
+)
+
+INFO = BackboneInfo(
+    name="lite",
+    title="Lite",
+    line="Ships with the app and runs at once; trained by this project on VGG-16.",
+    licence="Apache-2.0; VGG-16 part CC BY 4.0",
+    defaults={"alpha1": 0.5, "alpha2": 1.5},
+    capabilities=Capabilities(
+        multiple_of=8,
+        minimum=32,
+        knobs=("alpha1", "alpha2", "size", "stroke_size", "keep_colours", "soft_borders"),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Painted:
+    """Attention summands at relu4_1 and what aligns the decoder's finer layers."""
+
+    level: Attended
+    alignment: align.Alignment | None
+
+    @property
+    def nbytes(self) -> int:
+        return self.level.nbytes + (self.alignment.nbytes if self.alignment else 0)
+
+
+class Lite:
+    """See `base.Backbone`."""
+
+    info = INFO
+
+    def __init__(self, encoder: ConvStack, decoder: LiteDecoder, fingerprint: str) -> None:
+        self.encoder, self.decoder, self.fingerprint = encoder, decoder, fingerprint
+        self.attention = AttentionLevel(512, learned=False, scale=LOGIT_SCALE)
+        for module in (encoder, decoder, self.attention):
+            module.requires_grad_(False).eval().to(memory_format=torch.channels_last)
+
+    @classmethod
+    def load(cls, device: torch.device) -> Lite:
+        """From the shipped files. Raises CheckpointMissing, -Corrupt or -Mismatch."""
+        path = checkpoints.find(*FILES[0])
+        scale = json.loads(checkpoints.read_metadata(path)["encoder_scale"])
+        shards = checkpoints.find(*FILES[1]).parent
+        encoder = caffe_vgg16(checkpoints.read_shards(shards, "vgg16"), scale, TAP)
+        decoder = LiteDecoder()
+        checkpoints.load_into(decoder, checkpoints.read_tensors(path), "Lite's decoder")
+        return cls(encoder.to(device), decoder.to(device), checkpoints.fingerprint([path]))
+
+    def encode(self, picture: Tensor, *, role: str, checkpoint: Checkpoint = no_checkpoint) -> Features:
+        checkpoint()
+        taps = (*align.LEVELS, TAP) if role == "style" else (TAP,)
+        out = self.encoder(picture.contiguous(memory_format=torch.channels_last), taps)
+        return {tap: out[tap] for tap in taps}
+
+    def prepare(self, pair: Pair, method: Method, checkpoint: Checkpoint = no_checkpoint) -> Painted:
+        content, style = pair.content[TAP].contiguous(), pair.style[TAP].contiguous()
+        if method == "baseline":
+            residual, attended = self.attention.baseline(content, style, checkpoint)
+            whole = [torch.zeros(x.shape[-2] * 8, x.shape[-1] * 8, dtype=torch.long) for x in (content, style)]
+            return Painted(Attended(residual, attended, torch.zeros_like(attended)), align.build(pair.style, whole[0], whole[1]))
+        assert pair.content_map is not None and pair.style_map is not None
+        assert pair.content_labels is not None and pair.style_labels is not None
+        labels = pair_labels(pair, content, style)
+        level = self.attention.attend(
+            content,
+            style,
+            pair.content_map[TAP].contiguous(),
+            pair.style_map[TAP].contiguous(),
+            *labels,
+            links=pair.links,
+            fallback=pair.fallback,
+            use_adain=method != "no_sadain",
+            checkpoint=checkpoint,
+        )
+        checkpoint()
+        alignment = None
+        if method != "no_sadain":
+            feather = 1.0 + 2.0 * pair.soft_borders
+            alignment = align.build(pair.style, pair.content_labels, pair.style_labels, pair.links, feather)
+        return Painted(soften_all(level, labels[0], pair.soft_borders), alignment)
+
+    def render(self, prepared: Painted, knobs: Knobs, method: Method, checkpoint: Checkpoint = no_checkpoint) -> Tensor:
+        a1, a2 = (1.0, 0.0) if method == "baseline" else alphas(knobs, method)
+        level = prepared.level
+        x = (level.residual + a1 * level.sca + a2 * level.ssa) / (1 + a1 + a2)
+        strength = min(1.0, a1 + a2)
+        x = x.contiguous(memory_format=torch.channels_last)
+        for k in range(3):
+            checkpoint()
+            x = self.decoder.stage(k, x)
+            if prepared.alignment is not None:
+                x = prepared.alignment.at(k, x, strength)
+        checkpoint()
+        out: Tensor = self.decoder.picture(x)
+        return out

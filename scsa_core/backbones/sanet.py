@@ -1,0 +1,165 @@
+"""`sanet`: SANet (Park & Lee, CVPR 2019) with SCSA, on the published weights.
+
+Files, by their published names: `vgg_normalised.pth` (the whole encoder as one Sequential),
+`decoder_iter_500000.pth`, `transformer_iter_500000.pth` (keys `sanet4_1.f.weight`, ...,
+`merge_conv.weight`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from scsa_core import checkpoints
+from scsa_core.backbones.base import (
+    BackboneInfo,
+    Capabilities,
+    Checkpoint,
+    Features,
+    Pair,
+    alphas,
+    no_checkpoint,
+)
+from scsa_core.backbones.level import Attended, AttentionLevel, grid_labels, soften
+from scsa_core.backbones.vgg import SANET_DECODER, VGG19_NORMALISED, ConvStack
+from scsa_core.knobs import Knobs, Method
+
+FILES = ("vgg_normalised.pth", "decoder_iter_500000.pth", "transformer_iter_500000.pth")
+TAPS = ("relu4_1", "relu5_1")
+
+INFO = BackboneInfo(
+    name="sanet",
+    title="SANet",
+    line="CNN with two attention levels; the paper's own first family.",
+    licence="no licence stated by its authors; research use",
+    defaults={"alpha1": 0.7, "alpha2": 0.3},
+    capabilities=Capabilities(
+        multiple_of=16,
+        minimum=64,
+        knobs=("alpha1", "alpha2", "size", "stroke_size", "keep_colours", "soft_borders"),
+    ),
+)
+
+
+class Transform(nn.Module):
+    """The two attention levels and the merge convolution, under the published names."""
+
+    def __init__(self, planes: int = 512) -> None:
+        super().__init__()
+        self.sanet4_1, self.sanet5_1 = AttentionLevel(planes), AttentionLevel(planes)
+        self.merge_conv = nn.Conv2d(planes, planes, 3, padding=1, padding_mode="reflect")
+
+    def merge(self, fine: Tensor, coarse: Tensor, *, bias: bool) -> Tensor:
+        """merge_conv(fine + up2(coarse)), nearest; without its bias when another summand carries it."""
+        x = fine + F.interpolate(coarse, scale_factor=2, mode="nearest")
+        out: Tensor = self.merge_conv(x)
+        return out if bias else out - self.merge_conv.bias[None, :, None, None]  # type: ignore[index]
+
+
+@dataclass(frozen=True)
+class Merged:
+    """The decoder's input, linear in α: residual + α₁ sca + α₂ ssa, each (1, 512, h, w)."""
+
+    levels: Attended
+
+    @property
+    def nbytes(self) -> int:
+        return self.levels.nbytes
+
+
+class SANet:
+    """See `base.Backbone`."""
+
+    info = INFO
+
+    def __init__(self, encoder: ConvStack, transform: Transform, decoder: ConvStack, fingerprint: str) -> None:
+        self.encoder, self.transform, self.decoder = encoder, transform, decoder
+        self.fingerprint = fingerprint
+        for module in (encoder, transform, decoder):
+            module.requires_grad_(False).eval().to(memory_format=torch.channels_last)
+
+    @classmethod
+    def load(cls, device: torch.device) -> SANet:
+        """From the three published files. Raises CheckpointMissing, -Corrupt or -Mismatch."""
+        paths = [checkpoints.find("sanet", name) for name in FILES]
+        encoder, transform, decoder = cls.build(*(checkpoints.read_tensors(p) for p in paths))
+        return cls(encoder.to(device), transform.to(device), decoder.to(device), checkpoints.fingerprint(paths))
+
+    @staticmethod
+    def build(
+        vgg: Mapping[str, Tensor], decoder: Mapping[str, Tensor], transform: Mapping[str, Tensor]
+    ) -> tuple[ConvStack, Transform, ConvStack]:
+        """Modules from state dicts; the encoder's layers beyond relu5_1 are not needed and dropped."""
+        encoder, head, tail = ConvStack(VGG19_NORMALISED), Transform(), ConvStack(SANET_DECODER)
+        own = set(encoder.state_dict())
+        beyond = {f"{n}.{kind}" for n in (45, 48, 51) for kind in ("weight", "bias")}
+        checkpoints.load_into(encoder, {k: v for k, v in vgg.items() if k in own or k not in beyond}, "SANet's encoder")
+        checkpoints.load_into(head, transform, "SANet's attention")
+        checkpoints.load_into(tail, decoder, "SANet's decoder")
+        return encoder, head, tail
+
+    def encode(self, picture: Tensor, *, role: str, checkpoint: Checkpoint = no_checkpoint) -> Features:
+        checkpoint()
+        out = self.encoder(picture.contiguous(memory_format=torch.channels_last), TAPS)
+        return {tap: out[tap].contiguous() for tap in TAPS}
+
+    def prepare(self, pair: Pair, method: Method, checkpoint: Checkpoint = no_checkpoint) -> Merged:
+        levels = [self._level(pair, tap, method, checkpoint) for tap in TAPS]
+        merged = [
+            self.transform.merge(getattr(levels[0], part), getattr(levels[1], part), bias=part == "residual")
+            for part in ("residual", "sca", "ssa")
+        ]
+        return Merged(Attended(*merged))
+
+    def _level(self, pair: Pair, tap: str, method: Method, checkpoint: Checkpoint) -> Attended:
+        attention: AttentionLevel = self.transform.get_submodule(f"sanet{tap[-3:]}")  # type: ignore[assignment]
+        content, style = pair.content[tap], pair.style[tap]
+        if method == "baseline":
+            residual, attended = attention.baseline(content, style, checkpoint)
+            return Attended(residual, attended, torch.zeros_like(attended))
+        assert pair.content_map is not None and pair.style_map is not None
+        labels = pair_labels(pair, content, style)
+        out = attention.attend(
+            content,
+            style,
+            pair.content_map[tap],
+            pair.style_map[tap],
+            *labels,
+            links=pair.links,
+            fallback=pair.fallback,
+            use_adain=method != "no_sadain",
+            checkpoint=checkpoint,
+        )
+        return soften_all(out, labels[0], pair.soft_borders)
+
+    def render(self, prepared: Merged, knobs: Knobs, method: Method, checkpoint: Checkpoint = no_checkpoint) -> Tensor:
+        checkpoint()
+        x = weighted(prepared.levels, knobs, method)
+        out: Tensor = self.decoder(x.contiguous(memory_format=torch.channels_last))[""]
+        return out
+
+
+def pair_labels(pair: Pair, content: Tensor, style: Tensor) -> tuple[Tensor, Tensor]:
+    """Labels of a pair at its feature grids, (h, w) and (h', w')."""
+    assert pair.content_labels is not None and pair.style_labels is not None
+    out = []
+    for which, labels, x in (("content", pair.content_labels, content), ("style", pair.style_labels, style)):
+        size = (which, x.shape[-2], x.shape[-1])
+        out.append(pair.grid_labels[size] if size in pair.grid_labels else grid_labels(labels, *x.shape[-2:]))
+    return out[0], out[1]
+
+
+def soften_all(x: Attended, labels: Tensor, width: float) -> Attended:
+    return Attended(*(soften(part, labels, width) for part in (x.residual, x.sca, x.ssa)))
+
+
+def weighted(x: Attended, knobs: Knobs, method: Method) -> Tensor:
+    """residual + α₁ sca + α₂ ssa; the baseline's attention stands in `sca` with weight 1."""
+    if method == "baseline":
+        return x.residual + x.sca
+    a1, a2 = alphas(knobs, method)
+    return x.residual + a1 * x.sca + a2 * x.ssa

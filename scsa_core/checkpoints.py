@@ -1,0 +1,147 @@
+"""Weights: where they are, and reading them safely. Every model loads through here.
+
+Only tensors are ever read: safetensors, or `torch.load(weights_only=True)`, never a bare
+unpickle. Each way a file can be wrong has its own message.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+import re
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from scsa_core.errors import CheckpointCorrupt, CheckpointMismatch, CheckpointMissing
+
+SHIPPED = Path(__file__).resolve().parent.parent / "checkpoints"
+VARIABLE = "SCSA_CHECKPOINTS"
+
+
+def root() -> Path:
+    """The folder a person puts weights into: $SCSA_CHECKPOINTS, or `checkpoints/` beside the package."""
+    named = os.environ.get(VARIABLE)
+    return Path(named).expanduser() if named else SHIPPED
+
+
+def find(family: str, filename: str) -> Path:
+    """The file `<folder>/<family>/<filename>`, first under root(), then among the shipped ones.
+
+    Raises CheckpointMissing, whose hint says where to put the file.
+    """
+    for folder in (root(), SHIPPED):
+        path = folder / family / filename
+        if path.is_file():
+            return path
+    path = root() / family / filename
+    raise CheckpointMissing(
+        f"weights for {family} are not here: {filename}",
+        path=str(path),
+        hint=f"Put {filename} into {path.parent}, or use lite, which is ready.",
+    )
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """All tensors of a safetensors or PyTorch file, on the CPU, by name. Raises CheckpointCorrupt."""
+    size = path.stat().st_size
+    with path.open("rb") as f:
+        head = f.read(512)
+    if not size:
+        raise CheckpointCorrupt(f"{path.name} is empty", hint="Fetch it again.")
+    if head.lstrip()[:1] == b"<" or b"<html" in head.lower():
+        raise CheckpointCorrupt(f"{path.name} is a web page, not weights", hint="Fetch the file itself, not the page that links to it.")
+    if head.startswith(b"version https://git-lfs"):
+        raise CheckpointCorrupt(f"{path.name} is a Git LFS pointer, not weights", hint="Run `git lfs pull`.")
+    if path.suffix == ".safetensors":
+        try:
+            return load_file(path)
+        except (SafetensorError, OSError, ValueError) as error:
+            raise CheckpointCorrupt(f"{path.name} is damaged or cut short ({error})", hint="Fetch it again.") from error
+    return _read_torch(path)
+
+
+def _read_torch(path: Path) -> dict[str, Tensor]:
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        found = re.search(r"GLOBAL ([\w.]+)", str(error))
+        if found:
+            raise CheckpointCorrupt(
+                f"{path.name} wants to run code ({found[1]}); it holds more than tensors and was not loaded",
+                hint="Use the file its authors publish.",
+            ) from error
+        raise CheckpointCorrupt(f"{path.name} is not a PyTorch file", hint="Fetch it again.") from error
+    except (RuntimeError, EOFError, OSError, ValueError) as error:
+        raise CheckpointCorrupt(f"{path.name} is damaged or cut short", hint="Fetch it again.") from error
+    if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
+        state = state["state_dict"]
+    if not isinstance(state, Mapping) or not state or not all(isinstance(v, Tensor) for v in state.values()):
+        raise CheckpointCorrupt(f"{path.name} is not a plain dictionary of tensors", hint="Use the file its authors publish.")
+    return {str(k): v for k, v in state.items()}
+
+
+def read_shards(folder: Path, stem: str) -> dict[str, Tensor]:
+    """All tensors of `<stem>-00001-of-0000N.safetensors` ... Raises CheckpointMissing if a shard is absent."""
+    shards = sorted(folder.glob(f"{stem}-*-of-*.safetensors"))
+    total = int(shards[0].stem.rsplit("-", 1)[1]) if shards else 1
+    tensors: dict[str, Tensor] = {}
+    for k in range(1, total + 1):
+        path = folder / f"{stem}-{k:05d}-of-{total:05d}.safetensors"
+        if path not in shards:
+            raise CheckpointMissing(f"a part of {stem} is missing: {path.name}", path=str(path), hint="Fetch the project again.")
+        tensors |= read_tensors(path)
+    return tensors
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """The metadata of a safetensors file. Raises CheckpointCorrupt."""
+    try:
+        with safe_open(path, "pt") as f:
+            return dict(f.metadata() or {})
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointCorrupt(f"{path.name} is damaged or cut short ({error})", hint="Fetch it again.") from error
+
+
+def load_into(module: nn.Module, tensors: Mapping[str, Tensor], what: str) -> None:
+    """Fill a module, strictly. Raises CheckpointMismatch naming keys and shapes, CheckpointCorrupt for NaN or infinity."""
+    own = {k: tuple(v.shape) for k, v in module.state_dict().items()}
+    missing = tuple(k for k in own if k not in tensors)
+    unexpected = tuple(k for k in tensors if k not in own)
+    misshapen = {k: (own[k], tuple(tensors[k].shape)) for k in own if k in tensors and own[k] != tuple(tensors[k].shape)}
+    if missing or unexpected or misshapen:
+        said = [f"{name}: {_some(keys)}" for name, keys in (("missing", missing), ("not ours", unexpected)) if keys]
+        said += [f"{k} should be {a}, is {b}" for k, (a, b) in list(misshapen.items())[:3]]
+        raise CheckpointMismatch(
+            f"this file does not hold {what} ({'; '.join(said)})",
+            missing=missing,
+            unexpected=unexpected,
+            misshapen=misshapen,
+            hint="Check that each file has the right name.",
+        )
+    for name, value in tensors.items():
+        if value.is_floating_point() and not torch.isfinite(value).all():
+            raise CheckpointCorrupt(f"{what}: {name} holds values that are not finite", hint="Fetch the file again.")
+    module.load_state_dict({k: v.float() for k, v in tensors.items()})
+
+
+def _some(keys: tuple[str, ...]) -> str:
+    more = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
+    return ", ".join(keys[:3]) + more
+
+
+def fingerprint(paths: Iterable[Path]) -> str:
+    """16 hex digits that change when any of the files does."""
+    return hashlib.sha256("".join(_file_hash(str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in paths).encode()).hexdigest()[:16]
+
+
+@lru_cache(maxsize=64)
+def _file_hash(path: str, size: int, mtime: int) -> str:
+    with Path(path).open("rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()

@@ -1,0 +1,60 @@
+"""Alignment of region statistics at the decoder's finer layers."""
+
+import torch
+
+from scsa_core.backbones import align
+
+
+def two_halves(height=32, width=32):
+    labels = torch.zeros(height, width, dtype=torch.long)
+    labels[:, width // 2 :] = 1
+    return labels
+
+
+def test_masks_are_a_partition_at_every_factor_and_feather():
+    for factor, feather in ((1, 0), (2, 1), (4, 2), (8, 0)):
+        w = align.masks(two_halves(), [(0,), (1,)], factor, feather)
+        assert w.shape == (2, 32 // factor, 32 // factor)
+        assert torch.allclose(w.sum(0), torch.ones(w.shape[1:]), atol=1e-5)
+
+
+def test_moments_equal_those_of_the_region_alone():
+    x = torch.randn(5, 32, 32) * 3 + 7
+    m = align.moments(x, align.masks(two_halves(), [(0,), (1,)], 1))
+    left = x[:, :, :16].flatten(1)
+    assert torch.allclose(m.mean[0], left.mean(1), atol=1e-4)
+    assert torch.allclose(m.deviation[0], (left.var(1, correction=0) + align.EPS).sqrt(), atol=1e-4)
+
+
+def test_align_gives_each_region_its_target_and_strength_zero_changes_nothing():
+    labels = two_halves()
+    x, style = torch.randn(1, 4, 32, 32), torch.randn(4, 32, 32) * 2 + 5
+    weights = align.masks(labels, [(0,), (1,)], 1)
+    target = align.moments(style, weights)
+    out = align.align(x, weights, target)
+    after = align.moments(out[0], weights)
+    assert torch.allclose(after.mean, target.mean, atol=1e-3)
+    assert torch.allclose(after.deviation, target.deviation, atol=1e-2)
+    assert torch.allclose(align.align(x, weights, target, 0.0), x)
+
+
+def test_a_flat_region_is_not_blown_up():
+    weights = align.masks(torch.zeros(8, 8, dtype=torch.long), [(0,)], 1)
+    flat = torch.randn(1, 2, 8, 8) * 1e-4
+    target = align.moments(torch.randn(2, 8, 8) * 10, weights)
+    out = align.align(flat, weights, target)
+    assert out.std((2, 3)).max() < 1e-2
+
+
+def test_groups_follow_links_and_name_the_whole_style_for_what_has_no_source():
+    content, style = torch.tensor([[0, 1, 2, 3]]), torch.tensor([[0, 1, 5, 5]])
+    groups = dict(align.groups_of(content, style, {1: (0, 5), 2: (5,)}))
+    assert groups[(0,)] == (0,) and groups[(1,)] == (0, 5) and groups[(2,)] == (5,) and groups[(3,)] == ()
+
+
+def test_build_covers_every_level():
+    style = {level: torch.rand(1, 3, 32 // f, 32 // f) for level, f in zip(align.LEVELS, align.FACTORS, strict=True)}
+    built = align.build(style, two_halves(), two_halves().T.contiguous())
+    assert [w.shape for w in built.weights] == [(2, 8, 8), (2, 16, 16), (2, 32, 32)]
+    assert built.nbytes > 0
+    assert torch.isfinite(built.at(2, torch.rand(1, 3, 32, 32))).all()
