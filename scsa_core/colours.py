@@ -1,0 +1,24 @@
+"""Keeping the content's own colours: luminance from the result, chroma from the content."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+# ITU-R BT.601 luma and the two colour differences, for RGB in 0..1.
+_TO_YUV = torch.tensor([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]])
+
+
+def keep_colours(result: Tensor, content: Tensor, amount: float) -> Tensor:
+    """Blend the result's chroma towards the content's: (1, 3, H, W) twice, amount 0..1 -> (1, 3, H, W).
+
+    At 1 the result has the content's chroma and its own luminance (Gatys et al. 2016,
+    "luminance-only transfer"); at 0 it is unchanged.
+    """
+    if amount == 0:
+        return result
+    forward = _TO_YUV.to(result)
+    yuv = torch.einsum("ij,bjhw->bihw", forward, result)
+    wanted = torch.einsum("ij,bjhw->bihw", forward, content)
+    mixed = torch.cat([yuv[:, :1], torch.lerp(yuv[:, 1:], wanted[:, 1:], amount)], 1)
+    return torch.einsum("ij,bjhw->bihw", torch.linalg.inv(forward), mixed)

@@ -1,0 +1,54 @@
+"""The stage cache: bounded, least recently used out first, keys that tell inputs apart."""
+
+import pytest
+
+from scsa_core.cache import StageCache, digest
+
+
+def test_digest_tells_types_order_and_nesting_apart():
+    seen = {digest(1), digest("1"), digest(1.0), digest(True), digest(None), digest((1,)), digest((1, 2)), digest(1, 2), digest(2, 1), digest(b"1")}
+    assert len(seen) == 10
+    assert digest("a", ("b", 1)) == digest("a", ("b", 1))
+
+
+def test_what_cannot_be_hashed_is_refused():
+    with pytest.raises(TypeError):
+        digest([1])
+
+
+def test_bytes_stay_within_the_limit_and_the_oldest_goes_first():
+    cache = StageCache(100)
+    for name in "abc":
+        cache.put(name, name.upper(), 40)
+    assert "a" not in cache and cache.get("b") == "B" and cache.get("c") == "C"
+    cache.get("b")
+    cache.put("d", "D", 40)
+    assert "c" not in cache and "b" in cache
+    assert cache.statistics().bytes <= 100
+
+
+def test_an_entry_that_would_fill_the_cache_is_not_kept():
+    cache = StageCache(100)
+    cache.put("small", 1, 10)
+    cache.put("large", 2, 60)
+    assert "large" not in cache and "small" in cache
+
+
+def test_a_replaced_entry_counts_once():
+    cache = StageCache(100)
+    cache.put("a", 1, 30)
+    cache.put("a", 2, 20)
+    assert cache.get("a") == 2 and cache.statistics().bytes == 20
+
+
+def test_a_failed_make_leaves_nothing_behind():
+    cache = StageCache(100)
+
+    def fail():
+        raise ValueError
+
+    with pytest.raises(ValueError):
+        cache.get_or_make("a", fail, lambda _: 1)
+    assert cache.get_or_make("a", lambda: 7, lambda _: 1) == 7
+    assert cache.get_or_make("a", fail, lambda _: 1) == 7
+    assert cache.statistics().hits == 1

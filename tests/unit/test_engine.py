@@ -1,0 +1,226 @@
+"""The engine on the shipped model at small sizes: what is cached, what is said, what stops it."""
+
+import threading
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from scsa_core.engine import Engine, RenderRequest
+from scsa_core.errors import Cancelled, KnobError, LabelError, OutOfMemory
+from scsa_core.knobs import METHODS, Knobs
+from scsa_core.labels import LabelMap
+from scsa_core.progress import CancelToken
+
+
+def noise(width, height, seed):
+    small = np.random.default_rng(seed).integers(0, 255, (height // 8, width // 8, 3), dtype=np.uint8)
+    return Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC)
+
+
+def halves(width, height, left=1, right=2):
+    ids = np.full((height, width), left, dtype=np.uint8)
+    ids[:, width // 2 :] = right
+    return LabelMap.from_ids(ids)
+
+
+@pytest.fixture(scope="module")
+def engine():
+    return Engine("cpu")
+
+
+@pytest.fixture
+def request_():
+    return RenderRequest(
+        noise(96, 72, 0), noise(80, 112, 1), halves(96, 72), halves(80, 112), knobs=Knobs(size=96, alpha1=0.5, alpha2=1.5)
+    )
+
+
+def replace(request, **changes):
+    import dataclasses
+
+    return dataclasses.replace(request, **changes)
+
+
+def difference(a, b):
+    return np.abs(np.asarray(a, dtype=int) - np.asarray(b, dtype=int)).mean()
+
+
+@pytest.mark.parametrize("size", [(96, 72), (65, 97), (200, 64), (33, 90)])
+def test_the_result_has_the_content_aspect_at_any_size(engine, request_, size):
+    result = engine.render(replace(request_, content=noise(*size, 3), content_map=halves(*size)))
+    assert max(result.image.size) == 96
+    assert result.image.size[0] / result.image.size[1] == pytest.approx(size[0] / size[1], rel=0.05)
+
+
+def test_every_method_renders_and_they_differ(engine, request_):
+    pictures = {m: engine.render(replace(request_, method=m)).image for m in METHODS}
+    for method, picture in pictures.items():
+        assert picture.size == (96, 72)
+        for other, another in pictures.items():
+            assert method == other or difference(picture, another) > 0.5, (method, other)
+
+
+def test_the_same_request_gives_the_same_picture_with_and_without_the_cache(request_):
+    one, two = Engine("cpu"), Engine("cpu", cache_bytes=0)
+    first = one.render(request_)
+    assert np.array_equal(first.image, one.render(request_).image)
+    assert np.array_equal(first.image, two.render(request_).image)
+    assert two.cache_statistics().entries == 0
+
+
+def test_an_alpha_move_pays_for_painting_only(engine, request_):
+    engine.render(request_)
+    moved = engine.render(replace(request_, knobs=request_.knobs.replace(alpha1=0.9)))
+    assert "paint" in moved.timings and "encode_content" not in moved.timings and "match" not in moved.timings
+
+
+def test_a_new_style_does_not_encode_the_content_again(engine, request_):
+    engine.render(request_)
+    result = engine.render(replace(request_, style=noise(80, 112, 9)))
+    assert result.timings["encode_content"] < result.timings["encode_style"] / 3
+
+
+def test_a_stroke_changes_the_picture_and_names_do_not(engine, request_):
+    base = engine.render(request_).image
+    ids = request_.content_map.ids.copy()
+    ids[:20] = 2
+    assert difference(base, engine.render(replace(request_, content_map=LabelMap.from_ids(ids))).image) > 0.2
+
+
+def test_links_feed_a_region_from_another_one(engine, request_):
+    swapped = engine.render(replace(request_, links={1: (2,), 2: (1,)})).image
+    same = engine.render(replace(request_, links={1: (1,), 2: (2,)})).image
+    assert np.array_equal(same, engine.render(request_).image)
+    assert difference(same, swapped) > 0.5
+
+
+def test_a_region_without_a_counterpart_is_said_and_painted(engine, request_):
+    result = engine.render(replace(request_, content_map=halves(96, 72, 1, 7)))
+    assert [n.code for n in result.notes if 7 in n.regions] == ["unmatched"]
+    assert result.image.size == (96, 72)
+
+
+def test_no_maps_is_one_region_and_said(engine, request_):
+    result = engine.render(replace(request_, content_map=None, style_map=None))
+    assert [n.code for n in result.notes] == ["no_maps"]
+
+
+def test_one_map_alone_is_refused(engine, request_):
+    with pytest.raises(LabelError, match="style picture has no map"):
+        engine.render(replace(request_, style_map=None))
+
+
+def test_unknown_family_and_method_are_refused(engine, request_):
+    with pytest.raises(KnobError) as caught:
+        engine.render(replace(request_, backbone="vgg"))
+    assert "lite" in caught.value.hint
+    with pytest.raises(KnobError):
+        engine.render(replace(request_, method="magic"))
+
+
+def test_reference_needs_the_colour_maps(engine, request_):
+    with pytest.raises(LabelError):
+        engine.render(replace(request_, reference=True))
+
+
+def test_keep_colours_and_stroke_size_and_soft_borders_act(engine, request_):
+    base = engine.render(request_).image
+    for change in ({"keep_colours": 1.0}, {"stroke_size": 1.5}, {"soft_borders": 2.0}):
+        assert difference(base, engine.render(replace(request_, knobs=request_.knobs.replace(**change))).image) > 0.2, change
+
+
+def test_progress_only_grows_and_ends_at_one(request_):
+    seen = []
+    Engine("cpu").render(request_, progress=seen.append)
+    fractions = [p.fraction for p in seen]
+    assert fractions == sorted(fractions) and fractions[-1] == 1.0
+    assert [p.stage for p in seen][:3] == ["load_model", "encode_content", "encode_style"]
+
+
+def test_cancel_before_and_during(engine, request_):
+    token = CancelToken()
+    token.cancel()
+    with pytest.raises(Cancelled):
+        engine.render(replace(request_, content=noise(96, 72, 77)), cancel=token)
+    late = CancelToken()
+    stages = []
+
+    def stop_at_match(event):
+        stages.append(event.stage)
+        if event.stage == "match":
+            late.cancel()
+
+    with pytest.raises(Cancelled):
+        engine.render(replace(request_, content=noise(96, 72, 78)), progress=stop_at_match, cancel=late)
+    assert "paint" not in stages
+    assert engine.render(request_).image.size == (96, 72)
+
+
+def test_a_waiting_render_can_be_cancelled(engine, request_):
+    token, errors = CancelToken(), []
+    with engine._computing:
+
+        def wait():
+            try:
+                engine.render(request_, cancel=token)
+            except Cancelled as error:
+                errors.append(error)
+
+        thread = threading.Thread(target=wait)
+        thread.start()
+        token.cancel()
+        thread.join(2)
+        assert not thread.is_alive() and len(errors) == 1
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("[enforce fail] can't allocate memory: 9 GB")])
+def test_running_out_of_memory_is_our_own_error_and_the_engine_lives_on(engine, request_, monkeypatch, error):
+    model = engine.load("lite")
+
+    def fail(*args, **kwargs):
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(model, "prepare", fail)
+        with pytest.raises(OutOfMemory) as caught:
+            engine.render(replace(request_, style=noise(80, 112, 5)))
+        assert "smaller size" in caught.value.hint
+    assert engine.render(request_).image.size == (96, 72)
+
+
+def test_another_runtime_error_is_not_taken_for_memory(engine, request_, monkeypatch):
+    model = engine.load("lite")
+
+    def fail(*args, **kwargs):
+        raise RuntimeError("something else")
+
+    monkeypatch.setattr(model, "prepare", fail)
+    with pytest.raises(RuntimeError, match="something else"):
+        engine.render(replace(request_, style=noise(80, 112, 6)))
+
+
+def test_preview_has_the_full_size_and_looks_alike(engine, request_):
+    big = replace(request_, knobs=request_.knobs.replace(size=192))
+    full, preview = engine.render(big), engine.preview(big)
+    assert preview.image.size == full.image.size == (192, 144)
+    blank = Image.new("RGB", full.image.size, tuple(np.asarray(full.image).mean((0, 1)).astype(int)))
+    assert difference(full.image, preview.image) < difference(full.image, blank)
+
+
+def test_the_estimate_comes_from_measured_stages(request_):
+    engine = Engine("cpu")
+    assert engine.estimate_seconds(request_) is None
+    engine.render(request_)
+    again = replace(request_, content=noise(96, 72, 50), style=noise(80, 112, 51))
+    engine.render(again)
+    cold = engine.estimate_seconds(replace(request_, content=noise(96, 72, 60)))
+    assert cold is not None and 0 < cold < 30
+    assert engine.estimate_seconds(request_) == 0  # everything is cached
+
+
+def test_states_name_what_is_missing(engine):
+    states = {s.info.name: s for s in engine.backbones()}
+    assert states["lite"].ready
+    if not states["sanet"].ready:
+        assert "vgg_normalised.pth" in states["sanet"].reason + states["sanet"].hint
