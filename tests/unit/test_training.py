@@ -1,0 +1,138 @@
+"""The recipe on tiny pictures: it learns, it resumes exactly, its files load as the model's."""
+
+import csv
+import json
+import random
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from scsa_core import checkpoints
+from scsa_core.backbones.lite_decoder import LiteDecoder
+from scsa_core.training import __main__ as command
+from scsa_core.training import data, losses, ridge
+from scsa_core.training.regions import joint_regions
+from scsa_core.training.train import PLANS, Trainer
+
+
+@pytest.fixture(scope="module")
+def vgg():
+    folder = checkpoints.find("vgg16", "vgg16-00001-of-00004.safetensors").parent
+    return checkpoints.read_shards(folder, "vgg16")
+
+
+@pytest.fixture
+def folders(tmp_path):
+    rng = np.random.default_rng(0)
+    for name in ("photos", "paintings"):
+        (tmp_path / name).mkdir()
+        for k in range(4):
+            small = rng.integers(0, 255, (5, 6, 3), dtype=np.uint8)
+            Image.fromarray(small).resize((96, 80), Image.Resampling.BICUBIC).save(tmp_path / name / f"{k}.png")
+    return tmp_path
+
+
+def trainer(folders, vgg, phase, steps=4):
+    import dataclasses
+
+    plan = dataclasses.replace(PLANS[phase], crop=48, steps=steps, reconstructions=2, stylisations=PLANS[phase].stylisations and 1)
+    encoder = ridge.encoder_for(vgg, {f"relu{k}": s for k, s in SCALE.items()}, "relu5_1")
+    rng = random.Random(0)
+    torch.manual_seed(0)
+    crops = [data.Crops(data.picture_files(folders / n), 64, rng) for n in ("photos", "paintings")]
+    return Trainer(plan, encoder, LiteDecoder(), *crops, folders / "run")
+
+
+SCALE = {"1_1": 21, "1_2": 116, "2_1": 196, "2_2": 222, "3_1": 260, "3_2": 273, "3_3": 181, "4_1": 141, "4_2": 75, "4_3": 19, "5_1": 19}
+
+
+def test_an_empty_folder_is_said_plainly(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no pictures"):
+        data.picture_files(tmp_path)
+
+
+def test_crops_are_square_pictures_in_range(folders):
+    crops = data.Crops(data.picture_files(folders / "photos"), 64, random.Random(0))
+    x = crops.batch(3, 48)
+    assert x.shape == (3, 3, 48, 48) and x.min() >= 0 and x.max() <= 1
+
+
+def test_ridge_fit_reconstructs_better_than_the_mean_colour(folders, vgg):
+    batches = [torch.stack([data.centre_square(f, 64) for f in data.picture_files(folders / n)]) for n in ("photos", "paintings")]
+    scale = ridge.measure_scale(vgg, batches)
+    encoder = ridge.encoder_for(vgg, scale)
+    features = encoder(batches[0], ("relu4_1",))["relu4_1"]
+    assert features.mean().item() == pytest.approx(1, rel=0.3)  # what the scale is for
+    decoder = ridge.fit(encoder, batches)
+    with torch.inference_mode():
+        error = (decoder(features) - batches[0]).square().mean()
+    assert error < (batches[0] - batches[0].mean((2, 3), keepdim=True)).square().mean() / 3
+
+
+def test_reconstruction_learns(folders, vgg):
+    t = trainer(folders, vgg, "reconstruct", steps=30)
+    first = t.advance()["pixel"]
+    for _ in range(24):
+        last = t.advance()["pixel"]
+    assert last < first * 0.8
+
+
+def test_stylisation_has_every_term_finite_and_moves_the_decoder(folders, vgg):
+    t = trainer(folders, vgg, "stylise")
+    before = t.decoder.picture.weight.detach().clone()
+    terms = t.advance()
+    assert set(terms) == {"pixel", "feature", "stage", "content", "moments", "sliced", "bounds"}
+    assert all(np.isfinite(v) for v in terms.values())
+    assert not torch.equal(before, t.decoder.picture.weight)
+
+
+def test_a_run_logs_saves_and_resumes_where_it_was(folders, vgg):
+    t = trainer(folders, vgg, "reconstruct", steps=20)
+    t.run(save_every=0)
+    rows = list(csv.DictReader((folders / "run" / "log-reconstruct.csv").open()))
+    assert rows[-1]["step"] == "20" and float(rows[-1]["psnr"]) > 5
+    again = trainer(folders, vgg, "reconstruct", steps=20)
+    again.load(folders / "run" / "reconstruct.pt")
+    assert again.step == 20
+    for a, b in zip(t.decoder.parameters(), again.decoder.parameters(), strict=True):
+        assert torch.equal(a, b)
+    assert not list((folders / "run").glob("*.part"))
+
+
+def test_export_writes_a_file_that_describes_itself(folders, vgg, monkeypatch):
+    t = trainer(folders, vgg, "reconstruct", steps=1)
+    t.run()
+    run = folders / "run"
+    save_file({"x": torch.zeros(1)}, run / "ridge.safetensors", {"encoder_scale": json.dumps({"relu1_1": 1.0})})
+    monkeypatch.setattr("sys.argv", ["training", "export", "--out", str(run), "--phase", "reconstruct"])
+    command.main()
+    tensors = checkpoints.read_tensors(run / "decoder.safetensors")
+    checkpoints.load_into(LiteDecoder(), tensors, "the decoder")
+    assert all(v.dtype == torch.float16 for v in tensors.values())
+    assert checkpoints.read_metadata(run / "decoder.safetensors")["steps"] == "1"
+
+
+def test_losses_are_zero_for_the_style_itself_and_grow_with_distance():
+    style = {k: torch.rand(1, 6, 64 // f, 64 // f) for k, f in losses.LAYERS.items()}
+    labels = torch.zeros(64, 64, dtype=torch.long)
+    labels[:, 32:] = 1
+    assert losses.region_moments_loss(style, style, labels, labels).item() == pytest.approx(0, abs=1e-6)
+    assert losses.sliced_wasserstein_loss(style, style, labels, labels).item() == pytest.approx(0, abs=1e-6)
+    near = {k: v + 0.1 for k, v in style.items()}
+    far = {k: v + 1 for k, v in style.items()}
+    for loss in (losses.region_moments_loss, losses.sliced_wasserstein_loss):
+        assert 0 < loss(near, style, labels, labels) < loss(far, style, labels, labels)
+    assert losses.region_moments_loss(near, style, labels, labels + 5).item() == 0  # nothing shared
+
+
+def test_joint_regions_give_the_same_number_to_the_same_thing():
+    torch.manual_seed(0)
+    texture = torch.randn(2, 8)
+    left, right = (texture[i][:, None, None].expand(8, 6, 3) + 0.01 * torch.randn(8, 6, 3) for i in (0, 1))
+    content, style = torch.cat([left, right], 2)[None], torch.cat([right, left], 2)[None]
+    a, b = joint_regions(content, style, 2, torch.Generator().manual_seed(1))
+    assert (a[:, 1] == b[:, 4]).all() and (a[:, 4] == b[:, 1]).all()
+    assert not (a[:, 1] == a[:, 4]).any()
