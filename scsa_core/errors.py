@@ -45,7 +45,7 @@ class UnreadableImage(ImageError):
 
 
 class ImageSizeError(ImageError):
-    """Width or height outside the limits. `size` is (width, height) in pixels."""
+    """Width or height outside the limits. `size` is (width, height) in pixels, (0, 0) where it is not known."""
 
     def __init__(self, message: str, *, size: tuple[int, int], hint: str = "") -> None:
         super().__init__(message, hint=hint)

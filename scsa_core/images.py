@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from torch import Tensor
 
 from scsa_core.errors import ImageSizeError, UnreadableImage
 
-FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "TIFF", "BMP", "GIF")
+FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")
 _USE = "Use PNG, JPEG, WebP or TIFF."
 
 Source = str | os.PathLike[str] | bytes | BinaryIO | Image.Image
@@ -72,7 +73,13 @@ def open_image(source: Any, limits: Limits = DEFAULT_LIMITS) -> Image.Image:
     except ImageSizeError:
         raise
     except Image.DecompressionBombError as error:
-        raise UnreadableImage("This picture is far too large.", hint="Make it smaller first.") from error
+        found = re.search(r"\d{6,}", str(error))  # Pillow refuses by itself and names the number of pixels
+        count = f"{int(found[0]) / 1e6:.0f}" if found else "far too many"
+        raise ImageSizeError(
+            f"The picture has {count} megapixels; the limit here is {limits.max_pixels / 1e6:g}.",
+            size=(0, 0),
+            hint="Make it smaller, or run the app on your own machine.",
+        ) from error
     except UnidentifiedImageError as error:
         kind = _looks_like(data)
         seems = f" (it looks like {kind})" if kind else ""
