@@ -1,0 +1,29 @@
+"""Start the demo: `python app.py`. `python app.py --help` lists the flags."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+
+from demo.app import build_demo, launch_options
+from demo.settings import Settings
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="SCSA Studio: semantic style transfer in the browser.")
+    parser.add_argument("--host", default=None, help="address to listen on (default 127.0.0.1)")
+    parser.add_argument("--port", type=int, default=None, help="port (default: the first free one from 7860)")
+    parser.add_argument("--share", action="store_true", help="also make a public link through Gradio's relay")
+    parser.add_argument("--no-browser", action="store_true", help="do not open the page")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    args = parser.parse_args()
+    settings = Settings.from_environment(device=args.device)
+    demo = build_demo(settings)
+    options = launch_options(settings, host=args.host, port=args.port, share=args.share, browser=not args.no_browser)
+    demo.queue(default_concurrency_limit=None).launch(**options)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The web page: Gradio only. Imports scsa_core; never the other way round."""

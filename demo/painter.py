@@ -1,0 +1,313 @@
+"""The painter: both pictures, their semantic maps and the shared legend, as one `gr.HTML` component.
+
+The truth is one array of region ids per picture, kept in the browser and sent as
+base64(zlib(ids)); canvases only show it. This module holds the component, the value's
+format in both directions, and the component's words. The browser's half is `web/painter*.js`.
+
+Value (a dict; see `PainterModel`)::
+
+    {v, content: {picture, w, h, map}, style: {...}, regions: [{id, name, colour}], links, by,
+     error: {side: text} | None, incoming: {side, files} | None}
+
+Events of a `Painter`, each listenable by name:
+
+- ``edited``   an edit is finished; data {by}
+- ``picture``  a picture was uploaded; data {side}. It may be of a type the browser cannot show: answer with
+  a value whose `picture` is a PNG, or with `error` and `picture` None to refuse it
+- ``import``   map files were uploaded (`Painter.on_import`); data {side}; the checked paths are in `value["incoming"]`
+- ``invalid``  the browser refused a file; data {side, reason}
+- ``render_now``, ``cancel_now``  the keys R and Esc
+
+Listen with ``trigger_mode="always_last"`` or ``"multiple"``: Gradio's default drops what happens while a handler
+runs. Event data is not checked by Gradio; files come in the value only, where their paths are.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+import unicodedata
+import zlib
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+from gradio.data_classes import FileData, GradioModel
+
+from scsa_core.errors import LabelError
+from scsa_core.labels import LabelMap, Region, default_region
+
+from .painter_text import TEXT_KEYS
+
+__all__ = [
+    "MAX_MAP_SIDE",
+    "PAINTER_CSS",
+    "TEXT_KEYS",
+    "Painter",
+    "PainterModel",
+    "decode_map",
+    "empty_value",
+    "encode_map",
+    "from_label_maps",
+    "to_label_maps",
+]
+
+MAX_MAP_SIDE = 1024
+MAX_NAME = 40
+MAX_REGIONS = 256
+SIDES = ("content", "style")
+
+_WEB = Path(__file__).parent / "web"
+_SCRIPTS = (
+    "painter_state.js",
+    "painter_png.js",
+    "painter_draw.js",
+    "painter_dom.js",
+    "painter_pane.js",
+    "painter_tools.js",
+    "painter_legend.js",
+    "painter_files.js",
+    "painter_keys.js",
+    "painter.js",
+    "painter_exchange.js",
+)
+_COLOUR = re.compile(r"#[0-9a-f]{6}")
+
+PAINTER_CSS = (_WEB / "painter.css").read_text(encoding="utf-8")
+
+
+def painter_script() -> str:
+    """The component's JavaScript: the files of `web/` in one function body."""
+    return '"use strict";\n' + "\n".join((_WEB / name).read_text(encoding="utf-8") for name in _SCRIPTS)
+
+
+class SideModel(GradioModel):
+    """One picture and its map; w, h: the map's size, 0 where the browser shall choose it."""
+
+    picture: FileData | None = None
+    w: int = 0
+    h: int = 0
+    map: str | None = None
+
+
+class RegionModel(GradioModel):
+    """A line of the legend."""
+
+    id: int
+    name: str
+    colour: str
+
+
+class IncomingModel(GradioModel):
+    """Map files waiting to be read, meant for `side` unless their names say otherwise."""
+
+    side: str
+    files: list[FileData] = []
+
+
+class PainterModel(GradioModel):
+    """The value as it travels. File fields are `FileData`, so that their paths are checked on the way in."""
+
+    v: int = 0
+    content: SideModel = SideModel()
+    style: SideModel = SideModel()
+    regions: list[RegionModel] = []
+    links: dict[str, list[int]] = {}
+    by: str = "load"
+    error: dict[str, str] | None = None
+    incoming: IncomingModel | None = None
+
+
+class Painter(gr.HTML):
+    """Both painters in one component: one undo stack, one legend. `texts` replaces words by key."""
+
+    data_model = PainterModel
+
+    def __init__(
+        self,
+        value: Mapping[str, Any] | None = None,
+        *,
+        texts: Mapping[str, str] | None = None,
+        elem_id: str | None = None,
+        elem_classes: list[str] | str | None = None,
+        label: str | None = None,
+        visible: bool = True,
+        render: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            value=value,
+            label=label,
+            html_template='<div class="sp-root"></div>',
+            css_template=PAINTER_CSS,
+            js_on_load=painter_script(),
+            apply_default_css=False,
+            elem_id=elem_id,
+            elem_classes=elem_classes,
+            visible=visible,
+            render=render,
+            texts={**TEXT_KEYS, **(texts or {})},
+            **kwargs,
+        )
+
+    def preprocess(self, payload: Any) -> Any:
+        """The value as a plain dict, or None. Files are dicts with `path`."""
+        return payload.model_dump() if isinstance(payload, PainterModel) else None
+
+    def postprocess(self, value: Any) -> Any:
+        """A value dict (pictures as path, FileData or dict) or None for an empty painter."""
+        if isinstance(value, PainterModel):
+            return value
+        value = dict(value) if value else empty_value()
+        for side in SIDES:
+            fields = dict(value.get(side) or {})
+            if isinstance(fields.get("picture"), (str, Path)):
+                fields["picture"] = FileData(path=str(fields["picture"]))
+            value[side] = fields
+        return PainterModel.model_validate(value)
+
+    def on_import(self, fn: Callable[..., Any], **kwargs: Any) -> Any:
+        """Listen to ``import``, which is no Python attribute name."""
+        return getattr(self, "import")(fn, **kwargs)
+
+    def api_info(self) -> dict[str, Any]:
+        schema = PainterModel.model_json_schema()
+        schema["additional_description"] = schema.pop("description", None)
+        return schema
+
+    def example_payload(self) -> Any:
+        return empty_value()
+
+    def example_value(self) -> Any:
+        return empty_value()
+
+
+def encode_map(ids: np.ndarray) -> str:
+    """Region ids (H, W) uint8 -> base64 of their zlib stream, row by row."""
+    return base64.b64encode(zlib.compress(np.ascontiguousarray(ids, dtype=np.uint8).tobytes(), 6)).decode("ascii")
+
+
+def decode_map(side: Mapping[str, Any]) -> np.ndarray:
+    """The ids of one side of a value: (H, W) uint8. LabelError on anything but w x h bytes in 1..1024 a side."""
+    w, h, text = side.get("w"), side.get("h"), side.get("map")
+    if not all(isinstance(n, int) and not isinstance(n, bool) and 1 <= n <= MAX_MAP_SIDE for n in (w, h)):
+        raise LabelError(f"a painted map is 1 to {MAX_MAP_SIDE} pixels a side, not {w!r} x {h!r}")
+    assert isinstance(w, int) and isinstance(h, int)
+    if not isinstance(text, str):
+        raise LabelError("a painted map has no data")
+    # zlib grows incompressible data by under 0.1 %; base64 by a third.
+    if len(text) > 1.4 * w * h + 1024:
+        raise LabelError("the data of a painted map is longer than its size allows")
+    try:
+        inflate = zlib.decompressobj()
+        raw = inflate.decompress(base64.b64decode(text, validate=True), w * h + 1)
+    except (binascii.Error, ValueError, zlib.error) as error:
+        raise LabelError("the data of a painted map is damaged") from error
+    if len(raw) != w * h:
+        raise LabelError(f"a painted map of {w} x {h} holds {'more' if len(raw) > w * h else 'fewer'} pixels than that")
+    return np.frombuffer(raw, np.uint8).reshape(h, w)
+
+
+def empty_value() -> dict[str, Any]:
+    """No pictures, and two regions to start painting with."""
+    side = {"picture": None, "w": 0, "h": 0, "map": None}
+    return {
+        "v": 0, "content": dict(side), "style": dict(side), "regions": _records(default_region(i) for i in range(3)),
+        "links": {}, "by": "load", "error": None, "incoming": None,
+    }  # fmt: skip
+
+
+def to_label_maps(value: Mapping[str, Any] | None) -> tuple[LabelMap | None, LabelMap | None]:
+    """Content and style maps of a value; (None, None) where nothing is painted in either. LabelError if not valid."""
+    if not value:
+        return None, None
+    regions = _regions(value.get("regions") or [])
+    known = np.zeros(256, bool)
+    known[[region.id for region in regions]] = True
+    maps: list[LabelMap | None] = []
+    for name in SIDES:
+        side = value.get(name) or {}
+        if not isinstance(side, Mapping) or side.get("map") is None:
+            maps.append(None)
+            continue
+        ids = decode_map(side)
+        present = np.flatnonzero(np.bincount(ids.ravel(), minlength=256))
+        unknown = [int(i) for i in present if not known[i]]
+        if unknown:
+            raise LabelError(f"the {name} map uses region {unknown[0]}, which is not in the legend")
+        maps.append(LabelMap.from_ids(ids, regions))
+    if all(found is None or not found.ids.any() for found in maps):
+        return None, None
+    return maps[0], maps[1]
+
+
+def from_label_maps(
+    content_path: str | Path | None,
+    style_path: str | Path | None,
+    content_map: LabelMap | None = None,
+    style_map: LabelMap | None = None,
+    regions: Iterable[Region] | None = None,
+    by: str = "load",
+    v: int = 0,
+    links: Mapping[int, Iterable[int]] | None = None,
+) -> dict[str, Any]:
+    """A value that shows these pictures and maps. regions: None takes those of the maps.
+
+    A map of None is left to the browser: all Rest, at the picture's aspect.
+    """
+    maps = {"content": content_map, "style": style_map}
+    if regions is None:
+        merged = {region.id: region for found in (style_map, content_map) if found for region in found.regions}
+        regions = merged.values() if merged else [default_region(i) for i in range(3)]
+    records = {region.id: region for region in regions}
+    records.setdefault(0, default_region(0))
+    for found in maps.values():
+        for region_id in found.region_ids if found else ():
+            records.setdefault(region_id, default_region(region_id))
+    value = empty_value()
+    value.update(v=v, by=by, regions=_records(records[i] for i in sorted(records)))
+    value["links"] = {str(int(key)): [int(i) for i in ids] for key, ids in (links or {}).items()}
+    for name, path in (("content", content_path), ("style", style_path)):
+        found = maps[name]
+        side: dict[str, Any] = {"picture": str(path) if path is not None else None, "w": 0, "h": 0, "map": None}
+        if found is not None:
+            found = _bounded(found)
+            side.update(w=found.size[0], h=found.size[1], map=encode_map(found.ids))
+        value[name] = side
+    return value
+
+
+def _bounded(found: LabelMap) -> LabelMap:
+    """The map with its long side at most MAX_MAP_SIDE."""
+    w, h = found.size
+    if max(w, h) <= MAX_MAP_SIDE:
+        return found
+    scale = MAX_MAP_SIDE / max(w, h)
+    return found.resized((max(1, round(w * scale)), max(1, round(h * scale))))
+
+
+def _records(regions: Iterable[Region]) -> list[dict[str, Any]]:
+    return [{"id": region.id, "name": region.name, "colour": region.colour} for region in regions]
+
+
+def _regions(records: Iterable[Any]) -> tuple[Region, ...]:
+    """The legend of a value, checked: ids 0..255 once each, colours #rrggbb, names cut to 40 characters."""
+    found: dict[int, Region] = {}
+    for record in records:
+        if not isinstance(record, Mapping):
+            raise LabelError("a region of the legend is not a record")
+        region_id, colour = record.get("id"), str(record.get("colour", "")).lower()
+        if isinstance(region_id, bool) or not isinstance(region_id, int) or not 0 <= region_id < MAX_REGIONS:
+            raise LabelError(f"region ids are whole numbers from 0 to 255, not {region_id!r}")
+        if region_id in found:
+            raise LabelError(f"region {region_id} is in the legend twice")
+        if not _COLOUR.fullmatch(colour):
+            raise LabelError(f"the colour of region {region_id} is not of the form #rrggbb")
+        name = "".join(" " if unicodedata.category(c) in ("Cc", "Cf") else c for c in str(record.get("name", "")))
+        name = " ".join(name.split())[:MAX_NAME].strip() or default_region(region_id).name
+        found[region_id] = Region(region_id, name, colour)
+    found.setdefault(0, default_region(0))
+    return tuple(found[i] for i in sorted(found))

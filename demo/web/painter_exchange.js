@@ -1,0 +1,194 @@
+// The exchange with Python: the component's value out after every edit, and in as one undoable step.
+
+const Exchange = {
+  /** Queue an event. The newest state goes with it; edits that pile up while it is packed become one. */
+  send(name, data, by = null) {
+    if (by !== null) this.by = by;
+    if (name === "edited") this.events = this.events.filter((event) => event.name !== "edited");
+    this.events.push({ name, data });
+    this.flush();
+  },
+
+  async flush() {
+    if (this.flushing) return;
+    this.flushing = true;
+    try {
+      while (this.events.length > 0) {
+        const events = this.events;
+        this.events = [];
+        this.write(await this.pack());
+        this.incoming = null;
+        for (const { name, data } of events) {
+          // Spelled out: Gradio lets Python listen to event names it finds quoted in the script.
+          if (name === "edited") this.trigger("edited", data);
+          else if (name === "picture") this.trigger("picture", data);
+          else if (name === "import") this.trigger("import", data);
+          else if (name === "invalid") this.trigger("invalid", data);
+          else if (name === "render_now") this.trigger("render_now", data);
+          else if (name === "cancel_now") this.trigger("cancel_now", data);
+        }
+      }
+    } finally {
+      this.flushing = false;
+    }
+  },
+
+  /** The value that describes the state now. */
+  async pack() {
+    const value = {
+      v: this.v, regions: this.regions, links: this.links, by: this.by, error: null, incoming: this.incoming,
+    };
+    const sides = SIDES.map((name) => [name, this.sides[name], this.waiting[name]]);
+    for (const [name, side, waiting] of sides) {
+      if (waiting) {
+        value[name] = { picture: waiting, w: 0, h: 0, map: null };
+        continue;
+      }
+      if (side.committed && side.encoded === null) {
+        const ids = side.committed;
+        const text = toBase64(await deflate(ids));
+        if (side.committed === ids) side.encoded = text;
+        value[name] = { picture: side.picture, w: side.w, h: side.h, map: text };
+      } else value[name] = { picture: side.picture, w: side.w, h: side.h, map: side.encoded };
+    }
+    return structuredClone(value);
+  },
+
+  write(value) {
+    this.written = JSON.stringify(value);
+    this.props.value = value;
+  },
+
+  // ------------------------------------------------------------ from Python
+
+  async receive(raw, first = false) {
+    if (!raw || typeof raw !== "object") return;
+    const value = JSON.parse(JSON.stringify(raw));
+    if (!first && JSON.stringify(value) === this.written) return;
+    await this.gestures.rest();
+    for (const pane of this.panes) pane.setBusy(null);
+    if (value.error) return this.refused(value);
+    if (!first && value.by === "auto" && value.v < this.v) {
+      const stale = SIDES.some((name) => value[name]?.picture?.path !== this.sides[name].picture?.path);
+      if (!stale) return this.offerLater(value); // maps of pictures that are gone help nobody
+      return this.pack().then((packed) => this.write(packed));
+    }
+    await this.adopt(value, first);
+  },
+
+  /** Python could not use a file: say why beside it; the picture and map before come back. */
+  refused(value) {
+    for (const name of SIDES) {
+      const text = value.error[name];
+      if (!text) continue;
+      const pane = this.paneOf(name);
+      // A refused map leaves the picture in the answer; a refused picture takes it out.
+      if (!value[name]?.picture) {
+        this.files.takeBack(name);
+        this.waiting[name] = null;
+      }
+      pane.showAlert(pane.filled && !value[name]?.picture ? `${text} ${this.words.get("kept_previous")}` : text);
+    }
+    this.refresh();
+    this.pack().then((packed) => this.write(packed));
+  },
+
+  offerLater(value) {
+    const { words } = this;
+    const answer = (key, action) => {
+      const node = el("button", "sp-button", { type: "button" }, words.get(key));
+      node.dataset.action = key;
+      node.addEventListener("click", () => { this.offer.hidden = true; action(); });
+      return node;
+    };
+    this.offer.replaceChildren(el("span", "", {}, words.get("offer_auto")),
+      answer("apply", async () => { if (await this.adopt(value, false)) this.send("edited", { by: "auto" }, "auto"); }), answer("dismiss", () => {}));
+    this.offer.hidden = false;
+    this.pack().then((packed) => this.write(packed));
+  },
+
+  /** Take over a state from Python as one undoable step (the first one is no step). True when done. */
+  async adopt(value, first) {
+    const turn = ++this.turn;
+    // An answer about a picture must not undo what was painted since: it only brings pictures.
+    const picturesOnly = value.by === "picture" && !first;
+    const parts = [];
+    const next = {};
+    try {
+      for (const name of SIDES) next[name] = await this.readSide(name, value[name] ?? {}, picturesOnly);
+    } catch {
+      if (turn === this.turn) this.panes[0].showAlert(this.words.get("bad_state"));
+      return false;
+    }
+    await this.gestures.rest();
+    if (turn !== this.turn) return false;
+    for (const name of SIDES) {
+      const side = next[name];
+      const waited = this.waiting[name] !== null;
+      this.waiting[name] = null;
+      if (side === null) continue;
+      if (waited) this.paneOf(name).showAlert(null);
+      parts.push({ kind: "side", side: name, before: this.sides[name], after: side });
+    }
+    if (!picturesOnly) {
+      const regions = readRegions(value.regions, this.words);
+      const links = value.links ?? {};
+      if (JSON.stringify([regions, links]) !== JSON.stringify([this.regions, this.links])) {
+        parts.push(this.legendPart({ regions, links }));
+      }
+    }
+    // Rest is what one paints away with: a fresh legend starts with its first real region.
+    if (this.region === 0 || !this.regionOf(this.region)) this.region = this.regions[1]?.id ?? 0;
+    this.by = value.by ?? "load";
+    for (const part of parts) if (part.kind === "side") this.setSide(part.side, part.after);
+    if (first) this.v = value.v ?? 0;
+    else if (parts.length > 0) {
+      this.record({ by: this.by, parts });
+      this.v = Math.max(this.v, value.v ?? 0) + 1;
+    }
+    for (const pane of this.panes) if (parts.length > 0) pane.ask.hidden = true;
+    this.refresh();
+    if (parts.length > 0 && !first) this.say(this.words.get("said_done", { step: this.step({ by: this.by }) }));
+    this.write(await this.pack());
+    return true;
+  },
+
+  /** A side as Python describes it, or null where it says nothing new. Throws on a damaged map. */
+  async readSide(name, fields, picturesOnly) {
+    const now = this.sides[name];
+    const samePicture = (fields.picture?.path ?? null) === (now.picture?.path ?? null);
+    if (picturesOnly) {
+      if (samePicture || !fields.picture) return null;
+      const image = await this.files.fetch(fields.picture);
+      if (!image) return null;
+      const size = mapSize(image.width, image.height);
+      if (this.waiting[name] === null && now.ids && sameAspect(now, size)) {
+        now.picture = fields.picture; // the same picture, as Python keeps it
+        return null;
+      }
+      return newSide({ ...size, ids: new Uint8Array(size.w * size.h), image, picture: fields.picture });
+    }
+    const image = samePicture && now.image ? now.image : await this.files.fetch(fields.picture);
+    let { w, h } = fields;
+    if (!(w > 0 && h > 0)) {
+      if (!image) return now.ids === null && !fields.picture ? null : newSide({ picture: fields.picture ?? null });
+      ({ w, h } = mapSize(image.width, image.height));
+    }
+    const ids = fields.map ? await inflate(fromBase64(fields.map), w * h) : new Uint8Array(w * h);
+    const sameIds = now.ids && now.w === w && now.h === h && changedBox(now.ids, ids, w, h) === null;
+    if (samePicture && sameIds) return null;
+    return newSide({ w, h, ids, image, picture: fields.picture ?? null });
+  },
+};
+
+/** The legend of a value: Rest first, known colours, clean names. */
+function readRegions(records, words) {
+  const regions = (records ?? []).map(({ id, name, colour }) => ({
+    id, name: cleanName(name) || words.get("region_n", { n: id }), colour: /^#[0-9a-f]{6}$/i.test(colour) ? colour.toLowerCase() : paletteColour(id),
+  })).sort((a, b) => a.id - b.id);
+  if (regions[0]?.id !== 0) regions.unshift({ id: 0, name: words.get("rest"), colour: PALETTE[0] });
+  return regions;
+}
+
+Object.assign(Painter.prototype, Exchange);
+new Painter(element, { props, trigger, upload, watch });

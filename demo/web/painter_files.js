@@ -1,0 +1,158 @@
+// Files in and out: pictures by click, drop, paste and camera; maps loaded and saved.
+
+const MAX_PICTURE_SIDE = 2048; // of the copy that is shown; Python works on the file itself
+
+class Files {
+  constructor(app, upload) {
+    this.app = app;
+    this.upload = upload;
+    this.latest = { content: 0, style: 0 }; // counts pictures, so that a slow one never replaces a newer one
+    this.added = { content: null, style: null }; // undo entry of a picture that Python may still refuse
+  }
+
+  /** What Python gets for an uploaded file. */
+  record(file, { path, url }) {
+    return {
+      path, url: url ?? null, size: file.size, orig_name: file.name || null, mime_type: file.type || null,
+      is_stream: false, meta: { _type: "gradio.FileData" },
+    };
+  }
+
+  refuse(name, reason, key) {
+    const pane = this.app.paneOf(name);
+    const kept = pane.filled ? ` ${this.app.words.get("kept_previous")}` : "";
+    pane.setBusy(null);
+    pane.showAlert(this.app.words.get(key) + kept);
+    this.app.send("invalid", { side: name, reason });
+  }
+
+  /** A new picture for a side: shown at once where the browser can decode it, uploaded, then announced. */
+  async picture(name, file) {
+    const { app } = this;
+    const pane = app.paneOf(name);
+    const turn = ++this.latest[name];
+    pane.showAlert(null);
+    pane.ask.hidden = true;
+    if (file.type === "image/svg+xml" || /\.svgz?$/i.test(file.name)) return this.refuse(name, "svg", "bad_svg");
+    const typed = file.type && file.type !== "application/octet-stream";
+    if (typed && !file.type.startsWith("image/")) return this.refuse(name, "type", "bad_type");
+    pane.setBusy("reading");
+    const image = await this.decode(file);
+    if (turn !== this.latest[name]) return;
+    if (image) this.show(name, image);
+    let record;
+    try {
+      record = this.record(file, await this.upload(file));
+    } catch {
+      if (turn !== this.latest[name]) return;
+      this.takeBack(name);
+      return this.refuse(name, "upload", "upload_failed");
+    }
+    if (turn !== this.latest[name]) return;
+    if (image) {
+      pane.setBusy(null);
+      app.sides[name].picture = record;
+    } else {
+      app.waiting[name] = record; // only Python can read it: it answers with a picture or with an error
+    }
+    app.v++;
+    app.send("picture", { side: name }, "picture");
+  }
+
+  /** Decoded, upright and at most MAX_PICTURE_SIDE, or null. */
+  async decode(blob) {
+    try {
+      const full = await createImageBitmap(blob, { imageOrientation: "from-image" });
+      const scale = Math.min(1, MAX_PICTURE_SIDE / Math.max(full.width, full.height));
+      if (scale === 1) return full;
+      const small = await createImageBitmap(full, {
+        resizeWidth: Math.max(1, Math.round(full.width * scale)), resizeHeight: Math.max(1, Math.round(full.height * scale)), resizeQuality: "high",
+      });
+      full.close();
+      return small;
+    } catch {
+      return null;
+    }
+  }
+
+  /** Fetch and decode a picture that Python names. */
+  async fetch(picture) {
+    if (!picture?.url) return null;
+    const response = await fetch(picture.url);
+    return response.ok ? this.decode(await response.blob()) : null;
+  }
+
+  /** Put a new picture in place as one undoable step; a map of the same shape stays until the person decides. */
+  show(name, image) {
+    const { app } = this;
+    const old = app.sides[name];
+    const size = mapSize(image.width, image.height);
+    const painted = old.ids !== null && old.ids.some((id) => id !== 0);
+    const keep = painted && sameAspect(old, size);
+    const ids = keep ? resizeIds(old.ids, old.w, old.h, size.w, size.h) : new Uint8Array(size.w * size.h);
+    const side = newSide({ ...size, ids, image });
+    const entry = { by: "picture", parts: [{ kind: "side", side: name, before: old, after: side }] };
+    app.record(entry);
+    this.added[name] = entry;
+    app.setSide(name, side);
+    app.say(app.words.get("said_picture", { side: app.words.get(name) }));
+    if (keep) app.paneOf(name).question("ask_keep_map", [["keep_map", () => {}], ["reset_map", () => app.clearMaps([name])]]);
+  }
+
+  /** The picture could not be kept: the one before comes back, as if the new one had never been. */
+  takeBack(name) {
+    const { app } = this;
+    const entry = this.added[name];
+    this.added[name] = null;
+    if (!entry) return;
+    const from = app.stack.done.indexOf(entry);
+    if (from < 0) return;
+    const touches = (each) => each.parts.some((part) => part.side === name);
+    app.stack.done = app.stack.done.filter((each, i) => i < from || !touches(each));
+    app.stack.undone = [];
+    app.setSide(name, entry.parts[0].before);
+    app.paneOf(name).ask.hidden = true;
+  }
+
+  /** Map files chosen for a side: uploaded and handed to Python, which answers with a new value. */
+  async maps(name, files) {
+    const { app } = this;
+    const pane = app.paneOf(name);
+    pane.showAlert(null);
+    if (!pane.filled) return pane.showAlert(app.words.get("no_picture"));
+    pane.setBusy("importing");
+    try {
+      const records = [];
+      for (const file of files.slice(0, 4)) records.push(this.record(file, await this.upload(file)));
+      app.incoming = { side: name, files: records };
+      app.send("import", { side: name });
+    } catch {
+      pane.setBusy(null);
+      pane.showAlert(app.words.get("map_upload_failed"));
+    }
+  }
+
+  async save(name, kind) {
+    const side = this.app.sides[name];
+    if (!side.ids) return this.app.paneOf(name).showAlert(this.app.words.get("no_picture"));
+    if (kind === "index") download(await indexPng(side), `${name}_labels.png`);
+    else download(await colourPng(side, this.app.regions), `${name}_map.png`);
+  }
+
+  /** Paste: into the pane that is focused or under the pointer, else into the empty one. */
+  listenToPaste(hovered) {
+    const onPaste = (event) => {
+      const { app } = this;
+      if (!app.root.isConnected) return document.removeEventListener("paste", onPaste);
+      const file = [...(event.clipboardData?.files ?? [])].find((each) => each.type.startsWith("image/"));
+      if (!file || app.root.offsetParent === null) return;
+      const focused = app.panes.find((pane) => pane.root.contains(document.activeElement));
+      const target = focused ?? hovered() ?? app.panes.find((pane) => !pane.filled)
+        ?? (app.root.contains(document.activeElement) ? app.active : null);
+      if (!target) return;
+      event.preventDefault();
+      this.picture(target.name, file);
+    };
+    document.addEventListener("paste", onPaste);
+  }
+}

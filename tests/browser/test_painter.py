@@ -1,0 +1,833 @@
+"""The painter in a real browser: every tool by mouse, keys and touch, pictures in and out, undo over everything.
+
+Screenshots are kept where SCSA_SCREENSHOTS names a folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import queue
+import shutil
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+REQUIRED = os.environ.get("SCSA_REQUIRE_BROWSER") == "1"
+CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
+if not Path(CHROMIUM).exists():
+    if REQUIRED:
+        raise RuntimeError("SCSA_REQUIRE_BROWSER is set and there is no chromium")
+    pytest.skip("no chromium on this machine", allow_module_level=True)
+if not REQUIRED:
+    pytest.importorskip("gradio")
+    pytest.importorskip("playwright.sync_api")
+
+import gradio as gr
+import httpx
+from playwright.sync_api import Page, expect, sync_playwright
+
+from demo.painter import TEXT_KEYS, Painter, decode_map, empty_value, from_label_maps, to_label_maps
+from scsa_core.labels import LabelMap, Region
+
+ARGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+PHOTOS = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "examples"
+
+
+class Host:
+    """A page with nothing but the painter, and what it told Python."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.events: queue.Queue[tuple[str, dict, dict]] = queue.Queue()
+        self.answer: dict[str, Any] | None = None  # what the next "picture" event is answered with
+        self.pushed: Callable[[dict], Any] = lambda value: gr.skip()  # what the button sends
+        self.content, self.style = self._pictures()
+        with gr.Blocks() as self.demo:
+            self.painter = Painter(elem_id="painter")
+            push = gr.Button("push", elem_id="push")
+            for event in ("edited", "picture", "import", "invalid", "render_now", "cancel_now"):
+                listen = getattr(self.painter, event)
+                listen(
+                    self._taker(event), self.painter, self.painter, show_progress="hidden", trigger_mode="multiple",
+                    api_name=event,
+                )  # fmt: skip
+            push.click(lambda value: self.pushed(value), self.painter, self.painter, show_progress="hidden")
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        self.demo.launch(
+            server_name="127.0.0.1", server_port=port, prevent_thread_lock=True, quiet=True, run_history=False,
+            footer_links=[], allowed_paths=[str(folder)], max_file_size="5mb",
+        )  # fmt: skip
+        self.url = f"http://127.0.0.1:{port}/"
+
+    def _taker(self, name: str) -> Callable[..., Any]:
+        def take(value: dict, event: gr.EventData) -> Any:
+            self.events.put((name, value, dict(event._data or {})))
+            if name in ("picture", "import") and self.answer is not None:
+                answer, self.answer = self.answer, None
+                return gr.update(value=answer)
+            return gr.skip()
+
+        return take
+
+    def _pictures(self) -> tuple[Path, Path]:
+        """Two pictures with flat areas and a border in known places: 400 x 300 and 300 x 400."""
+        made = []
+        for name, size in (("content", (400, 300)), ("style", (300, 400))):
+            picture = Image.new("RGB", size, "#88aadd")
+            draw = ImageDraw.Draw(picture)
+            draw.rectangle([0, size[1] // 2, size[0], size[1]], fill="#335522")
+            draw.ellipse([size[0] // 4, size[1] // 8, size[0] // 4 + 60, size[1] // 8 + 60], fill="#ffdd33")
+            made.append(self.folder / f"{name}.png")
+            picture.save(made[-1])
+        return made[0], made[1]
+
+    def next(self, name: str = "edited", seconds: float = 15) -> tuple[dict, dict]:
+        """The value and data of the next event, which must be `name`."""
+        event, value, data = self.events.get(timeout=seconds)
+        assert event == name, (event, data)
+        return value, data
+
+    def quiet(self) -> None:
+        """Nothing was sent."""
+        with pytest.raises(queue.Empty):
+            self.events.get(timeout=0.7)
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    made = Host(tmp_path_factory.mktemp("painter"))
+    yield made
+    made.demo.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
+        yield opened
+        opened.close()
+
+
+class Desk:
+    """One open page."""
+
+    def __init__(self, page: Page, host: Host) -> None:
+        self.page, self.host = page, host
+        self.problems: list[str] = []
+        page.on("pageerror", lambda error: self.problems.append(str(error)))
+        page.on("console", lambda m: self.problems.append(m.text) if m.type == "error" and "rror" in m.text and "Failed to load resource" not in m.text else None)  # fmt: skip
+        while not host.events.empty():
+            host.events.get_nowait()
+        host.answer = None
+        page.goto(host.url)
+        page.wait_for_selector(".sp-root .sp-toolbar", timeout=30000)
+        page.wait_for_selector("#push", timeout=30000)
+
+    def pane(self, side: str) -> Any:
+        return self.page.locator(f'.sp-pane[data-side="{side}"]')
+
+    def canvas(self, side: str = "content") -> Any:
+        return self.pane(side).locator(".sp-map")
+
+    def push(self, make: Callable[[dict], Any]) -> None:
+        self.host.pushed = make
+        self.page.evaluate("document.querySelector('#push').click()")
+
+    def load(self, content: LabelMap | None = None, style: LabelMap | None = None, wait: str = "content") -> None:
+        """Both pictures, as an example would come from Python."""
+        self.push(lambda _: gr.update(value=from_label_maps(self.host.content, self.host.style, content, style)))
+        self.page.wait_for_selector(f'.sp-pane.sp-filled[data-side="{wait}"]', state="attached", timeout=15000)
+        self.page.wait_for_timeout(250)
+
+    def at(self, u: float, v: float, side: str = "content") -> tuple[float, float]:
+        """Page coordinates of a place of the picture, as fractions of its width and height (at 1x)."""
+        box = self.canvas(side).bounding_box()
+        w, h = (400, 300) if side == "content" else (300, 400)
+        scale = min(box["width"] / w, box["height"] / h)
+        return (
+            box["x"] + box["width"] / 2 + (u - 0.5) * w * scale,
+            box["y"] + box["height"] / 2 + (v - 0.5) * h * scale,
+        )
+
+    def drag(self, points: list[tuple[float, float]], side: str = "content") -> None:
+        mouse = self.page.mouse
+        mouse.move(*self.at(*points[0], side))
+        mouse.down()
+        for point in points[1:]:
+            mouse.move(*self.at(*point, side), steps=6)
+        mouse.up()
+
+    def click(self, u: float, v: float, side: str = "content") -> None:
+        self.page.mouse.click(*self.at(u, v, side))
+
+    def tool(self, name: str) -> None:
+        self.page.locator(f'[data-tool="{name}"]').click()
+
+    def shot(self, name: str) -> None:
+        folder = os.environ.get("SCSA_SCREENSHOTS")
+        if folder:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            self.page.mouse.move(2, 2)
+            self.page.wait_for_timeout(300)
+            self.page.screenshot(path=f"{folder}/painter_{name}.png")
+
+
+@pytest.fixture
+def desk(browser: Any, host: Host, request: pytest.FixtureRequest) -> Iterator[Desk]:
+    options = getattr(request, "param", {"viewport": {"width": 1440, "height": 900}})
+    context = browser.new_context(**options)
+    context.set_default_timeout(10000)
+    made = Desk(context.new_page(), host)
+    yield made
+    context.close()
+    assert made.problems == []
+
+
+def ids(value: dict, side: str = "content") -> np.ndarray:
+    return decode_map(value[side])
+
+
+def name_of(value: dict) -> str:
+    """File name of the content picture."""
+    return Path(value["content"]["picture"]["path"]).name
+
+
+# ---------------------------------------------------------------- painting
+
+
+def test_brush_paints_where_the_pointer_went(desk: Desk) -> None:
+    desk.load()
+    desk.drag([(0.2, 0.5), (0.8, 0.5)])
+    value, data = desk.host.next()
+    assert data == {"by": "brush"} and value["by"] == "brush" and value["v"] > 0
+    painted = ids(value)
+    assert painted.shape == (300, 400)
+    rows, columns = np.nonzero(painted == 1)
+    assert abs(rows.mean() - 150) < 3 and abs(columns.min() - (80 - 24)) < 4 and abs(columns.max() - (320 + 24)) < 4
+    assert painted[150, 90:310].all() and abs(np.ptp(rows) - 48) < 4
+    assert not ids(value, "style").any()
+    maps = to_label_maps(value)
+    assert maps[0] is not None and maps[1] is not None and maps[0].size == (400, 300)
+
+
+def test_a_stroke_that_leaves_the_canvas_goes_on(desk: Desk) -> None:
+    desk.load()
+    box = desk.canvas().bounding_box()
+    desk.page.mouse.move(*desk.at(0.5, 0.5))
+    desk.page.mouse.down()
+    desk.page.mouse.move(box["x"] - 80, box["y"] + 100, steps=4)
+    desk.page.mouse.move(*desk.at(0.5, 0.9), steps=4)
+    desk.page.mouse.up()
+    painted = ids(desk.host.next()[0])
+    assert painted[150, 200] and painted[260, 200]
+    desk.host.quiet()
+
+
+def test_eraser_regions_and_sizes(desk: Desk) -> None:
+    desk.load()
+    page = desk.page
+    page.locator('.sp-chip[data-region="2"] .sp-chip-main').click()
+    desk.drag([(0.3, 0.3), (0.7, 0.3)])
+    assert (ids(desk.host.next()[0]) == 2).any()
+    desk.canvas().focus()
+    page.keyboard.press("e")
+    for _ in range(30):
+        page.keyboard.press("[")
+    desk.drag([(0.5, 0.3), (0.5, 0.31)])
+    value, _ = desk.host.next()
+    assert value["by"] == "eraser"
+    hole = ids(value)[90, 150:250] == 0
+    assert 0 < hole.sum() < 8
+    for _ in range(80):
+        page.keyboard.press("]")
+    expect(page.locator(".sp-for-size output")).to_have_text("200 px")
+    page.keyboard.press("b")
+    expect(page.locator(".sp-for-size output")).to_have_text("48 px")
+
+
+def test_fill_takes_the_connected_area_and_stops_at_edges(desk: Desk) -> None:
+    desk.load()
+    page = desk.page
+    desk.tool("fill")
+    page.locator(".sp-check input").check()
+    desk.click(0.9, 0.2)
+    value, _ = desk.host.next()
+    painted = ids(value)
+    assert value["by"] == "fill"
+    assert painted[10, 10] == 1 and not painted[152:].any() and not painted[60, 130]
+    assert abs((painted == 1).mean() - (0.5 - np.pi * 900 / 120000)) < 0.01
+    page.locator(".sp-check input").uncheck()
+    page.keyboard.press("2")
+    desk.click(0.5, 0.8)
+    assert set(np.unique(ids(desk.host.next()[0]))) == {0, 1, 2}  # the disc is enclosed and stays Rest
+
+
+def test_lasso_freehand_and_polygon(desk: Desk) -> None:
+    desk.load()
+    page = desk.page
+    desk.tool("lasso")
+    desk.drag([(0.1, 0.1), (0.4, 0.1), (0.4, 0.5), (0.1, 0.5)])
+    value, data = desk.host.next()
+    assert data["by"] == "lasso" and abs((ids(value) == 1).mean() - 0.12) < 0.01
+    page.keyboard.press("2")
+    for point in ((0.6, 0.6), (0.9, 0.6), (0.9, 0.9)):
+        desk.click(*point)
+    assert page.locator('[data-side="content"] .sp-outline-light').get_attribute("points").count(",") >= 3
+    page.keyboard.press("Enter")
+    assert abs((ids(desk.host.next()[0]) == 2).mean() - 0.045) < 0.005
+    desk.click(0.2, 0.2)
+    desk.click(0.3, 0.2)
+    page.keyboard.press("Escape")
+    desk.host.quiet()
+
+
+def test_pick_by_tool_and_by_alt(desk: Desk) -> None:
+    regions = (Region(0, "Rest", "#cccccc"), Region(1, "sky", "#33ccff"), Region(2, "sea", "#663399"))
+    content = np.ones((300, 400), np.uint8)
+    content[150:] = 2
+    desk.load(LabelMap.from_ids(content, regions), LabelMap.from_ids(content, regions))
+    page = desk.page
+    page.keyboard.down("Alt")
+    desk.click(0.5, 0.9)
+    page.keyboard.up("Alt")
+    expect(page.locator('.sp-chip[data-region="2"] .sp-chip-main')).to_have_attribute("aria-pressed", "true")
+    desk.tool("pick")
+    desk.click(0.5, 0.1)
+    expect(page.locator('.sp-chip[data-region="1"] .sp-chip-main')).to_have_attribute("aria-pressed", "true")
+    expect(page.locator('[data-tool="brush"]')).to_have_attribute("aria-pressed", "true")
+    desk.host.quiet()
+
+
+def test_undo_spans_both_pictures_and_the_legend(desk: Desk) -> None:
+    desk.load()
+    page = desk.page
+    desk.drag([(0.2, 0.5), (0.8, 0.5)])
+    first, _ = desk.host.next()
+    desk.drag([(0.2, 0.5), (0.8, 0.5)], "style")
+    desk.host.next()
+    page.locator("text=Add region").click()
+    value, _ = desk.host.next()
+    assert [region["name"] for region in value["regions"]] == ["Rest", "Region 1", "Region 2", "Region 3"]
+    undo = page.locator('.sp-toolbar [aria-keyshortcuts="Control+Z"]')
+    assert "change of regions" in undo.get_attribute("title")
+    undo.click()
+    assert len(desk.host.next()[0]["regions"]) == 3
+    undo.click()
+    value, data = desk.host.next()
+    assert data == {"by": "undo"} and not ids(value, "style").any() and np.array_equal(ids(value), ids(first))
+    desk.canvas().focus()
+    page.keyboard.press("Control+z")
+    assert not ids(desk.host.next()[0]).any()
+    assert "load example" in undo.get_attribute("title")
+    page.keyboard.press("Control+Shift+Z")
+    value, data = desk.host.next()
+    assert data == {"by": "redo"} and np.array_equal(ids(value), ids(first))
+    page.keyboard.press("Control+z")
+    desk.host.next()
+    page.keyboard.press("Control+z")
+    value, _ = desk.host.next()
+    assert value["content"]["picture"] is None
+    expect(desk.pane("content").locator(".sp-zone")).to_be_visible()
+    page.locator('.sp-toolbar [aria-keyshortcuts="Control+Shift+Z"]').click()
+    assert name_of(desk.host.next()[0]) == "content.png"
+
+
+def test_a_hundred_steps_come_back(desk: Desk) -> None:
+    desk.load()
+    page = desk.page
+    for i in range(105):
+        desk.click(0.05 + 0.9 * (i % 21) / 20, 0.1 + 0.8 * (i // 21) / 4)
+    desk.canvas().focus()
+    for _ in range(105):
+        page.keyboard.press("Control+z")
+    last = desk.host.next()[0]
+    with contextlib.suppress(queue.Empty):
+        while True:
+            last = desk.host.events.get(timeout=2)[1]
+    assert not ids(last).any() and last["content"]["picture"] is not None
+
+
+def test_clearing(desk: Desk) -> None:
+    desk.load(LabelMap.from_ids(np.ones((300, 400), np.uint8)), LabelMap.from_ids(np.full((400, 300), 2, np.uint8)))
+    page = desk.page
+    page.locator('.sp-chip[data-region="1"] .sp-chip-main').click()
+    page.locator(".sp-bar >> text=Clear").click()
+    value, _ = desk.host.next()
+    assert not ids(value).any() and ids(value, "style").all()
+    page.locator("text=Clear all").click()
+    value, data = desk.host.next()
+    assert data["by"] == "clear" and not ids(value, "style").any()
+    assert to_label_maps(value) == (None, None)
+    page.locator("text=Clear all").click()
+    desk.host.quiet()
+
+
+# ---------------------------------------------------------------- legend
+
+
+def test_legend_names_shares_and_warnings(desk: Desk) -> None:
+    content = np.ones((300, 400), np.uint8)
+    content[:, 300:] = 2
+    desk.load(LabelMap.from_ids(content), LabelMap.from_ids(np.ones((400, 300), np.uint8)))
+    page = desk.page
+    chips = page.locator(".sp-chip")
+    expect(chips).to_have_count(3)
+    expect(chips.nth(1).locator(".sp-share")).to_have_text("75 | 100 %")
+    expect(chips.nth(2).locator(".sp-share")).to_have_text("25 | 0 %")
+    expect(chips.nth(1).locator(".sp-warning")).to_be_hidden()
+    expect(chips.nth(2).locator(".sp-warning")).to_have_attribute("title", TEXT_KEYS["only_content"])
+    hostile = "${document.title='owned'} {{x}} <img src=x onerror=alert(1)>"
+    chips.nth(2).locator(".sp-chip-main").dblclick()
+    page.keyboard.type(hostile)
+    page.keyboard.press("Enter")
+    value, data = desk.host.next()
+    assert data == {"by": "rename"} and value["regions"][2]["name"] == hostile[:40]
+    expect(chips.nth(2).locator(".sp-name")).to_have_text(hostile[:40])
+    assert page.title() != "owned" and page.locator(".sp-root img").count() == 0
+    page.keyboard.press("F2")
+    page.keyboard.type("nothing")
+    page.keyboard.press("Escape")
+    desk.host.quiet()
+    page.locator(".sp-bar select").select_option("1")
+    value, data = desk.host.next()
+    assert data == {"by": "merge"} and (ids(value) == 1).all() and len(value["regions"]) == 2
+    page.locator(".sp-bar >> text=Delete").click()
+    value, _ = desk.host.next()
+    assert not ids(value).any() and not ids(value, "style").any() and len(value["regions"]) == 1
+
+
+def test_hover_and_solo_light_a_region_in_both_pictures(desk: Desk) -> None:
+    halves = np.ones((300, 400), np.uint8)
+    halves[150:] = 2
+    desk.load(LabelMap.from_ids(halves), LabelMap.from_ids(halves.T.copy()))
+    page = desk.page
+
+    def strength(side: str, u: float, v: float) -> int:
+        """How far the shown pixels differ from the picture without its map."""
+        x, y = desk.at(u, v, side)
+        clip = {"x": x - 12, "y": y - 12, "width": 24, "height": 24}
+        page.wait_for_timeout(120)
+        shown = np.asarray(Image.open(io.BytesIO(page.screenshot(clip=clip))).convert("RGB")).astype(int)
+        plain = np.array([0x88, 0xAA, 0xDD] if v < 0.5 else [0x33, 0x55, 0x22])
+        return int(np.abs(shown - plain).mean())
+
+    before = strength("content", 0.8, 0.2), strength("content", 0.8, 0.8)
+    page.locator('.sp-chip[data-region="1"]').hover()
+    after = strength("content", 0.8, 0.2), strength("content", 0.8, 0.8)
+    assert after[0] >= before[0] and after[1] < before[1] * 0.6
+    assert strength("style", 0.8, 0.2) < before[0]
+    page.mouse.move(2, 2)
+    page.locator(".sp-bar >> text=Show only this").click()
+    page.mouse.move(2, 2)
+    assert strength("content", 0.8, 0.8) < before[1] * 0.6
+    desk.canvas().focus()
+    page.keyboard.down("h")
+    assert strength("content", 0.8, 0.2) < 4
+    page.keyboard.up("h")
+    assert strength("content", 0.8, 0.2) > 10
+    desk.host.quiet()
+
+
+# ---------------------------------------------------------------- keyboard
+
+
+def test_painting_with_keys_alone(desk: Desk) -> None:
+    desk.load()
+    page = desk.page
+    canvas = desk.canvas()
+    page.locator('[data-tool="brush"]').focus()
+    for _ in range(40):
+        page.keyboard.press("Shift+Tab")
+        if canvas.evaluate("node => node === document.activeElement"):
+            break
+    expect(canvas).to_be_focused()
+    page.keyboard.press("2")
+    page.keyboard.press("Shift+ArrowLeft")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.down(" ")
+    for _ in range(5):
+        page.keyboard.press("Shift+ArrowRight")
+    page.keyboard.up(" ")
+    value, data = desk.host.next()
+    assert data == {"by": "brush"}
+    rows, columns = np.nonzero(ids(value) == 2)
+    assert abs(rows.mean() - 149) < 1 and abs(columns.min() - 166) < 2 and abs(columns.max() - 264) < 2
+    expect(page.locator(".sp-live")).to_contain_text("Region 2", timeout=3000)
+    for _ in range(6):
+        page.keyboard.press("Shift+ArrowDown")
+    page.keyboard.press("1")
+    page.keyboard.press("f")
+    value, data = desk.host.next()
+    assert data == {"by": "fill"} and set(np.unique(ids(value))) == {1, 2}
+    page.keyboard.press("Control+=")
+    page.keyboard.press("Control+=")
+    page.keyboard.press("Control+ArrowRight")
+    page.keyboard.press("Control+0")
+    page.keyboard.press("r")
+    desk.host.next("render_now")
+    page.keyboard.press("Escape")
+    desk.host.next("cancel_now")
+    desk.shot("keyboard")
+
+
+def test_keys_do_nothing_in_a_text_field_or_elsewhere(desk: Desk) -> None:
+    desk.load()
+    page = desk.page
+    page.locator("#push").focus()
+    page.keyboard.press("e")
+    expect(page.locator('[data-tool="brush"]')).to_have_attribute("aria-pressed", "true")
+    desk.canvas().focus()
+    page.keyboard.press("F2")
+    page.keyboard.type("befe 20")
+    page.keyboard.press("Enter")
+    value, _ = desk.host.next()
+    assert value["regions"][1]["name"] == "befe 20"
+    expect(page.locator('[data-tool="brush"]')).to_have_attribute("aria-pressed", "true")
+
+
+# ---------------------------------------------------------------- zoom
+
+
+def test_zoom_and_pan_by_mouse(desk: Desk) -> None:
+    desk.load()
+    page = desk.page
+    x, y = desk.at(0.25, 0.25)
+    page.mouse.move(x, y)
+    for _ in range(10):
+        page.mouse.wheel(0, -240)
+    page.wait_for_timeout(200)
+    page.mouse.click(x, y)
+    rows, columns = np.nonzero(ids(desk.host.next()[0]))
+    assert abs(rows.mean() - 75) < 2 and abs(columns.mean() - 100) < 2  # the place under the pointer stayed
+    assert rows.size == pytest.approx(np.pi * 24**2, rel=0.05)  # the size is in the map's pixels at any zoom
+    desk.shot("zoomed")
+    page.mouse.move(x, y)
+    page.keyboard.down(" ")
+    page.mouse.down()
+    page.mouse.move(x + 120, y, steps=4)
+    page.mouse.up()
+    page.keyboard.up(" ")
+    desk.host.quiet()
+    page.keyboard.press("Control+0")
+    page.keyboard.press("Control+z")
+    desk.host.next()
+    desk.click(0.5, 0.5)
+    rows, columns = np.nonzero(ids(desk.host.next()[0]))
+    assert abs(rows.mean() - 150) < 2 and abs(columns.mean() - 200) < 2
+
+
+# ---------------------------------------------------------------- pictures and maps
+
+
+def test_upload_by_file_drop_and_paste(desk: Desk) -> None:
+    page = desk.page
+    desk.shot("empty")
+    with page.expect_file_chooser() as chooser:
+        desk.pane("content").locator(".sp-zone .sp-primary").click()
+    chooser.value.set_files(desk.host.content)
+    value, data = desk.host.next("picture")
+    assert data == {"side": "content"} and value["by"] == "picture"
+    assert Path(value["content"]["picture"]["path"]).read_bytes() == desk.host.content.read_bytes()
+    assert (value["content"]["w"], value["content"]["h"]) == (400, 300) and not ids(value).any()
+    give = """([bytes, kind]) => {
+        const data = new DataTransfer();
+        data.items.add(new File([Uint8Array.from(bytes)], "dropped.png", { type: "image/png" }));
+        const target = document.querySelector('[data-side="style"] .sp-zone');
+        if (kind === "drop") target.dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true }));
+        else document.dispatchEvent(new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true }));
+    }"""
+    page.mouse.move(2, 2)
+    page.evaluate("document.activeElement.blur()")
+    page.evaluate(give, [list(desk.host.style.read_bytes()), "paste"])  # nothing is focused: the empty pane takes it
+    value, data = desk.host.next("picture")
+    assert data == {"side": "style"} and (value["style"]["w"], value["style"]["h"]) == (300, 400)
+    page.evaluate(give, [list(desk.host.content.read_bytes()), "drop"])
+    value, data = desk.host.next("picture")
+    assert data == {"side": "style"} and (value["style"]["w"], value["style"]["h"]) == (400, 300)
+    assert value["content"]["picture"] is not None
+
+
+def test_a_new_picture_of_the_same_shape_asks_about_the_map(desk: Desk) -> None:
+    desk.load()
+    page = desk.page
+    desk.drag([(0.2, 0.5), (0.8, 0.5)])
+    desk.host.next()
+    larger = desk.host.folder / "larger.png"
+    Image.new("RGB", (800, 600), "#444444").save(larger)
+    desk.pane("content").locator("input[type=file]").first.set_input_files(larger)
+    value, _ = desk.host.next("picture")
+    assert ids(value).shape == (600, 800) and ids(value)[300, 400] == 1
+    ask = desk.pane("content").locator(".sp-ask")
+    expect(ask).to_contain_text("Keep the painted map?")
+    desk.shot("ask")
+    ask.locator("text=Start clean").click()
+    value, data = desk.host.next()
+    assert data == {"by": "clear"} and not ids(value).any()
+    desk.canvas().focus()
+    page.keyboard.press("Control+z")
+    assert ids(desk.host.next()[0])[300, 400] == 1
+    page.keyboard.press("Control+z")
+    value, _ = desk.host.next()
+    assert ids(value).shape == (300, 400) and name_of(value) == "content.png"
+    # Another shape starts clean, and undo brings picture and map back.
+    desk.pane("content").locator("input[type=file]").first.set_input_files(desk.host.style)
+    value, _ = desk.host.next("picture")
+    assert ids(value).shape == (400, 300) and not ids(value).any()
+    page.keyboard.press("Control+z")
+    assert ids(desk.host.next()[0])[150, 200] == 1
+
+
+def test_refused_files_keep_what_was_there(desk: Desk) -> None:
+    desk.load()
+    desk.drag([(0.2, 0.5), (0.8, 0.5)])
+    painted = ids(desk.host.next()[0])
+    files = desk.pane("content").locator("input[type=file]").first
+    alert = desk.pane("content").locator(".sp-alert")
+    svg = desk.host.folder / "drawing.svg"
+    svg.write_text("<svg xmlns='http://www.w3.org/2000/svg' width='10' height='10'/>")
+    files.set_input_files(svg)
+    value, data = desk.host.next("invalid")
+    assert data == {"side": "content", "reason": "svg"} and np.array_equal(ids(value), painted)
+    expect(alert).to_contain_text("SVG")
+    text = desk.host.folder / "letter.txt"
+    text.write_text("hello")
+    files.set_input_files(text)
+    assert desk.host.next("invalid")[1]["reason"] == "type"
+    # Too large for the server: the picture that was shown already goes back.
+    noise = desk.host.folder / "noise.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (1400, 1400, 3), np.uint8).astype(np.uint8)).save(noise)
+    files.set_input_files(noise)
+    value, data = desk.host.next("invalid", 30)
+    assert data["reason"] == "upload" and np.array_equal(ids(value), painted)
+    assert name_of(value) == "content.png"
+    # Refused by Python after a look at its content.
+    refusal = from_label_maps(None, desk.host.style, by="picture")
+    refusal["error"] = {"content": "This picture is damaged. Choose another."}
+    desk.host.answer = refusal
+    files.set_input_files(desk.host.style)
+    desk.host.next("picture")
+    expect(alert).to_contain_text("damaged")
+    expect(alert).to_have_attribute("role", "alert")
+    desk.shot("refused")
+    desk.drag([(0.2, 0.8), (0.8, 0.8)])
+    value, _ = desk.host.next()
+    assert name_of(value) == "content.png" and ids(value)[150, 200] == 1
+    alert.locator("text=Dismiss").click()
+    expect(alert).to_be_hidden()
+
+
+def test_a_picture_only_python_can_read(desk: Desk) -> None:
+    desk.load()
+    tiff = desk.host.folder / "scan.tif"
+    Image.new("RGB", (320, 200), "#aa3311").save(tiff)
+    converted = desk.host.folder / "scan.png"
+    Image.open(tiff).save(converted)
+    desk.host.answer = from_label_maps(converted, desk.host.style, by="picture")
+    desk.pane("content").locator("input[type=file]").first.set_input_files(tiff)
+    value, _ = desk.host.next("picture")
+    assert value["content"]["picture"]["orig_name"] == "scan.tif" and value["content"]["map"] is None
+    expect(desk.pane("content").locator(".sp-busy")).to_be_hidden()
+    desk.page.wait_for_timeout(500)
+    desk.drag([(0.5, 0.4), (0.5, 0.6)])
+    value, _ = desk.host.next()
+    assert ids(value).shape == (200, 320) and value["content"]["picture"]["path"].endswith("scan.png")
+
+
+def test_maps_are_saved_and_loaded(desk: Desk) -> None:
+    desk.load()
+    page = desk.page
+    desk.drag([(0.2, 0.5), (0.8, 0.5)])
+    painted = ids(desk.host.next()[0])
+    menu = desk.pane("content").locator(".sp-menu > .sp-button")
+    found = {}
+    for action in ("save_index", "save_colour"):
+        menu.click()
+        with page.expect_download() as saved:
+            page.locator(f'.sp-pane[data-side="content"] [data-action="{action}"]').click()
+        found[action] = desk.host.folder / saved.value.suggested_filename
+        saved.value.save_as(found[action])
+    assert np.array_equal(np.asarray(Image.open(found["save_index"])), painted)
+    colours = np.asarray(Image.open(found["save_colour"]))
+    assert tuple(colours[150, 200]) == (0xFF, 0x66, 0xCC) and tuple(colours[0, 0]) == (0xCC, 0xCC, 0xCC)
+    answer = from_label_maps(
+        desk.host.content, desk.host.style, LabelMap.from_ids(np.where(painted > 0, 2, 1).astype(np.uint8)), by="import"
+    )
+    desk.host.answer = answer
+    desk.pane("content").locator("input[type=file]").nth(2).set_input_files([found["save_index"]])
+    value, data = desk.host.next("import")
+    assert data == {"side": "content"}
+    file = value["incoming"]["files"][0]
+    assert value["incoming"]["side"] == "content" and file["orig_name"] == "content_labels.png"
+    assert Path(file["path"]).read_bytes() == found["save_index"].read_bytes()
+    expect(page.locator('.sp-toolbar [aria-keyshortcuts="Control+Z"]')).to_have_attribute("title", "Undo map import (Ctrl+Z)")
+    page.locator('.sp-chip[data-region="2"] .sp-chip-main').click()
+    desk.click(0.05, 0.95)
+    value, _ = desk.host.next()
+    assert ids(value)[150, 200] == 2 and value["incoming"] is None
+
+
+def test_paths_that_were_not_uploaded_are_refused(desk: Desk) -> None:
+    value = empty_value()
+    value["content"]["picture"] = {"path": "/etc/hostname", "meta": {"_type": "gradio.FileData"}}
+    for changed in (value, {**value, "content": {**value["content"], "picture": {"path": "/etc/hostname"}}}):
+        job = httpx.post(f"{desk.host.url}gradio_api/call/edited", json={"data": [changed]}).json()["event_id"]
+        reply = httpx.get(f"{desk.host.url}gradio_api/call/edited/{job}", timeout=20).text
+        assert "event: error" in reply and desk.host.events.empty()
+    honest = httpx.post(f"{desk.host.url}gradio_api/call/edited", json={"data": [empty_value()]}).json()["event_id"]
+    assert "event: complete" in httpx.get(f"{desk.host.url}gradio_api/call/edited/{honest}", timeout=20).text
+
+
+# ---------------------------------------------------------------- exchange with Python
+
+
+def test_states_from_python_are_undoable_and_stale_ones_are_offered(desk: Desk) -> None:
+    desk.load()
+    page = desk.page
+    ones = LabelMap.from_ids(np.ones((300, 400), np.uint8))
+
+    def auto(value: dict, v: int) -> Any:
+        paths = [value[side]["picture"]["path"] for side in ("content", "style")]
+        return gr.update(value=from_label_maps(*paths, ones, None, by="auto", v=v))
+
+    desk.push(lambda value: auto(value, value["v"]))
+    undo = page.locator('.sp-toolbar [aria-keyshortcuts="Control+Z"]')
+    expect(undo).to_have_attribute("title", "Undo Auto (Ctrl+Z)")
+    undo.click()
+    value, _ = desk.host.next()
+    assert not ids(value).any()
+    desk.drag([(0.2, 0.5), (0.8, 0.5)])
+    newest, _ = desk.host.next()
+    desk.push(lambda value: auto(value, newest["v"] - 1))
+    offer = page.locator(".sp-offer")
+    expect(offer).to_be_visible()
+    desk.shot("offer")
+    offer.locator("[data-action=dismiss]").click()
+    desk.click(0.5, 0.9)
+    value, _ = desk.host.next()
+    assert ids(value)[0, 0] == 0 and ids(value)[150, 200] == 1
+    desk.push(lambda value: auto(value, 0))
+    offer.locator("[data-action=apply]").click()
+    value, data = desk.host.next()
+    assert data == {"by": "auto"} and ids(value).all() and value["v"] > newest["v"]
+
+
+def test_words_come_from_python(desk: Desk) -> None:
+    desk.load()
+    desk.push(lambda _: gr.update(texts={**TEXT_KEYS, "content": "内容", "brush": "画笔"}))
+    expect(desk.pane("content").locator(".sp-title")).to_have_text("内容")
+    expect(desk.page.locator('[data-tool="brush"] .sp-word')).to_have_text("画笔")
+    assert not [word for word in desk.page.locator(".sp-root").inner_text().split() if "_" in word]
+
+
+# ---------------------------------------------------------------- narrow, touch, dark
+
+
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True, "device_scale_factor": 2}
+
+
+def touches(desk: Desk, steps: list[tuple[str, list[tuple[float, float]]]]) -> None:
+    """Raw touch events: [("touchStart" | "touchMove" | "touchEnd", points)]."""
+    session = desk.page.context.new_cdp_session(desk.page)
+    for kind, points in steps:
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y, "id": i} for i, (x, y) in enumerate(points)]})  # fmt: skip
+
+
+@pytest.mark.parametrize("desk", [PHONE], indirect=True)
+def test_touch_on_a_phone(desk: Desk) -> None:
+    page = desk.page
+    desk.shot("390_empty")
+    desk.load()
+    a, b = desk.at(0.2, 0.5), desk.at(0.8, 0.5)
+    touches(desk, [("touchStart", [a]), ("touchMove", [desk.at(0.5, 0.5)]), ("touchMove", [b]), ("touchEnd", [])])
+    value, data = desk.host.next()
+    assert data == {"by": "brush"} and ids(value)[150, 100:300].all()
+    # Two fingers at once zoom and never paint.
+    touches(desk, [
+        ("touchStart", [desk.at(0.45, 0.2)]), ("touchStart", [desk.at(0.45, 0.2), desk.at(0.55, 0.2)]),
+        ("touchMove", [desk.at(0.3, 0.2), desk.at(0.7, 0.2)]), ("touchMove", [desk.at(0.2, 0.2), desk.at(0.8, 0.2)]), ("touchEnd", []),
+    ])  # fmt: skip
+    desk.host.quiet()
+    desk.shot("390_zoomed")
+    x, y = desk.at(0.5, 0.5)
+    touches(desk, [("touchStart", [(x, y)]), ("touchEnd", [])])
+    rows, _ = np.nonzero(ids(desk.host.next()[0]) != ids(value))
+    assert rows.size and rows.mean() < 130  # zoomed towards the top: the middle of the stage is higher in the picture
+    # One pane at a time.
+    expect(desk.pane("style")).to_be_hidden()
+    page.locator(".sp-switch-button", has_text="Style").tap()
+    expect(desk.pane("style")).to_be_visible()
+    expect(desk.pane("content")).to_be_hidden()
+    desk.page.wait_for_timeout(200)
+    touches(desk, [("touchStart", [desk.at(0.5, 0.5, "style")]), ("touchEnd", [])])
+    assert ids(desk.host.next()[0], "style")[200, 150] == 1
+    small = page.evaluate("""() => [...document.querySelectorAll('.sp-root button, .sp-root select')].filter((n) => n.offsetParent)
+        .map((n) => [n.textContent || n.title, n.getBoundingClientRect()]).filter(([, r]) => r.width < 44 || r.height < 43.5).map(([t]) => t)""")
+    assert small == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    desk.shot("390_style")
+
+
+@pytest.mark.skipif(not PHOTOS.exists(), reason="the example pictures are not here")
+@pytest.mark.parametrize(
+    ("desk", "name"),
+    [
+        ({"viewport": {"width": 1440, "height": 900}, "color_scheme": "light"}, "1440_light"),
+        ({"viewport": {"width": 1440, "height": 900}, "color_scheme": "dark"}, "1440_dark"),
+        ({**PHONE, "color_scheme": "light"}, "390_light"),
+        ({**PHONE, "color_scheme": "dark"}, "390_dark"),
+    ],
+    indirect=["desk"],
+)
+def test_it_looks_right_with_real_pictures(desk: Desk, name: str) -> None:
+    page = desk.page
+    pair = [PHOTOS / "photos/calm_lake.jpg", PHOTOS / "paintings/hokusai_ejiri.jpg"]
+    copies = [desk.host.folder / path.name for path in pair]
+    for path, copy in zip(pair, copies, strict=True):
+        copy.write_bytes(path.read_bytes())
+    names = ("Rest", "sky", "sea", "shore and reeds", "trees", "fields", "people")
+    colours = ("#cccccc", "#33ccff", "#3300ff", "#990000", "#99ff00", "#ffcc99", "#ff66cc")
+    regions = [Region(i, n, c) for i, (n, c) in enumerate(zip(names, colours, strict=True))]
+    maps = []
+    for k, path in enumerate(copies):
+        w, h = Image.open(path).size
+        found = np.zeros((h, w), np.uint8)
+        found[: h * 5 // 9] = 1
+        found[h * 5 // 9 :] = 2 if k == 0 else 5
+        yy, xx = np.mgrid[:h, :w]
+        found[(xx / w - 0.35) ** 2 + (yy / h - 0.3) ** 2 < 0.03] = 4
+        found[h * 8 // 9 :] = 3
+        maps.append(LabelMap.from_ids(found, tuple(regions)))
+    desk.push(lambda _: gr.update(value=from_label_maps(*copies, *maps, regions=regions)))
+    page.wait_for_selector(".sp-pane.sp-filled", state="attached")
+    page.wait_for_timeout(600)
+    assert page.locator(".sp-chip").count() == 7
+    expect(page.locator('.sp-chip[data-region="2"] .sp-warning')).to_be_visible()
+    desk.shot(name)
+    if name == "1440_light":
+        desk.tool("fill")
+        page.locator(".sp-check input").check()
+        page.locator('.sp-chip[data-region="4"]').hover()
+        page.wait_for_timeout(200)
+        folder = os.environ.get("SCSA_SCREENSHOTS")
+        if folder:
+            page.screenshot(path=f"{folder}/painter_hover.png")
+        desk.pane("style").locator(".sp-menu > .sp-button").click()
+        desk.shot("menu")
