@@ -26,8 +26,10 @@ from scsa_core.backbones.vgg import ConvStack
 from scsa_core.training.data import Crops
 from scsa_core.training.losses import LAYERS, region_moments_loss, sliced_wasserstein_loss
 from scsa_core.training.regions import joint_regions
+from scsa_core.training.samples import sheet
 
 LOGIT_SCALE = 0.05
+SHEET_PAIRS = 4
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,9 @@ class Trainer:
         self.rng = random.Random(0)
         self.generator = torch.Generator().manual_seed(0)
         self.step, self.seconds = 0, 0.0
+        state = photos.rng.getstate()
+        self.pairs = [(photos.one(2 * plan.crop), paintings.one(2 * plan.crop)) for _ in range(SHEET_PAIRS)]
+        photos.rng.setstate(state)
         folder.mkdir(parents=True, exist_ok=True)
 
     # -- one step ---------------------------------------------------------------------
@@ -206,6 +211,7 @@ class Trainer:
         }  # fmt: skip
         torch.save(state, path.with_suffix(".part"))
         path.with_suffix(".part").rename(path)
+        sheet(self.encoder, self.average, self.pairs).save(self.folder / f"{self.plan.phase}-{self.step:05d}.jpg", quality=90)
 
     def load(self, path: Path) -> None:
         """Go on from a file that `save` wrote."""

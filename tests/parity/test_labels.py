@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from PIL import Image
+
 from scsa_core.labels import read_maps, reference_labels
 
 

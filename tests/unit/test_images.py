@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+
 from scsa_core.errors import ImageSizeError, UnreadableImage
 from scsa_core.images import Limits, encode_png, load_image, to_image, to_tensor, working_size
 

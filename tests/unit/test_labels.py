@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFilter
+
 from scsa_core.errors import LabelError
 from scsa_core.labels import PALETTE, LabelMap, Region, default_region, maps_from_colours, read_maps, reference_labels
 

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from scsa_core.errors import LabelError
 from scsa_core.labels import LabelMap, Region
 from scsa_core.pairing import Pairing, notes

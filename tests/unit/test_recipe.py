@@ -7,6 +7,7 @@ import zlib
 import numpy as np
 import pytest
 from PIL import Image
+
 from scsa_core import recipe as module
 from scsa_core.errors import LabelError, RecipeError
 from scsa_core.images import encode_png

@@ -100,6 +100,8 @@ def test_a_run_logs_saves_and_resumes_where_it_was(folders, vgg):
     for a, b in zip(t.decoder.parameters(), again.decoder.parameters(), strict=True):
         assert torch.equal(a, b)
     assert not list((folders / "run").glob("*.part"))
+    with Image.open(folders / "run" / "reconstruct-00020.jpg") as sheet:
+        assert sheet.size == (4 * 96, 4 * 96)  # four pairs; content, reconstruction, style, result
 
 
 def test_export_writes_a_file_that_describes_itself(folders, vgg, monkeypatch):

@@ -1,0 +1,42 @@
+"""Sample sheets: what the moving average paints now, on the same few pairs every time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from scsa_core.attention import RegionIndex, mvn, semantic_adain, sparse_attention
+from scsa_core.backbones import align
+from scsa_core.backbones.lite_decoder import LiteDecoder
+from scsa_core.backbones.vgg import ConvStack
+from scsa_core.images import to_image
+from scsa_core.training.regions import joint_regions
+
+REGIONS = 4
+
+
+@torch.inference_mode()
+def sheet(encoder: ConvStack, weights: Mapping[str, Tensor], pairs: Sequence[tuple[Tensor, Tensor]]) -> Image.Image:
+    """One row a pair: content, its reconstruction, style, the stylised picture.
+
+    weights: a LiteDecoder's parameters. pairs: (3, H, W) pictures in 0..1, sides multiples of 16.
+    """
+    decoder = LiteDecoder().eval()
+    decoder.load_state_dict(dict(weights))
+    rows = []
+    for content, style in pairs:
+        c, s = (encoder(x[None], (*align.LEVELS, "relu4_1")) for x in (content, style))
+        labels = joint_regions(c["relu4_1"], s["relu4_1"], REGIONS, torch.Generator().manual_seed(0))
+        index = RegionIndex.build(labels[0].flatten(), labels[1].flatten())
+        adapted = semantic_adain(c["relu4_1"], s["relu4_1"], *labels)
+        query, key, value = (x.flatten(2).transpose(1, 2) for x in (mvn(adapted), mvn(s["relu4_1"]), s["relu4_1"]))
+        swapped = sparse_attention(query, key, value, index).transpose(1, 2).reshape(adapted.shape)
+        fine = [lab.repeat_interleave(8, 0).repeat_interleave(8, 1) for lab in labels]
+        moves = align.build(s, fine[0], fine[1])
+        steps = [lambda y, k=k, m=moves: m.at(k, y) for k in range(len(align.LEVELS))]
+        painted = decoder((adapted + swapped) / 2, steps)
+        rows.append(torch.cat([content, decoder(c["relu4_1"])[0], style, painted[0]], 2))
+    return to_image(torch.cat(rows, 1))
