@@ -23,6 +23,17 @@ from scsa_core.errors import CheckpointCorrupt, CheckpointMismatch, CheckpointMi
 
 SHIPPED = Path(__file__).resolve().parent.parent / "checkpoints"
 VARIABLE = "SCSA_CHECKPOINTS"
+_WEB_PAGE = re.compile(rb"\s*<(!doctype|html|head|\?xml|!--)", re.IGNORECASE)
+# A key that only one kind of file has, and what that file is.
+_KNOWN = (
+    (re.compile(r"sanet[45]_1\.|merge_conv\."), "SANet's attention (transformer_iter_500000.pth)"),
+    (re.compile(r"model\.diffusion_model\."), "a Stable Diffusion checkpoint"),
+    (re.compile(r"decoder\.layers\.\d+\.multihead_attn\."), "StyTr2's transformer"),
+    (re.compile(r"features\.\d+\.weight"), "a VGG as torchvision names it"),
+    (re.compile(r"module\."), "a file saved from a model in DataParallel"),
+    (re.compile(r"42\.weight"), "a normalised VGG-19 (vgg_normalised.pth)"),
+    (re.compile(r"28\.weight"), "SANet's decoder (decoder_iter_500000.pth)"),
+)
 
 
 def root() -> Path:
@@ -49,13 +60,15 @@ def find(family: str, filename: str) -> Path:
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """All tensors of a safetensors or PyTorch file, on the CPU, by name. Raises CheckpointCorrupt."""
-    size = path.stat().st_size
-    with path.open("rb") as f:
-        head = f.read(512)
-    if not size:
+    """All tensors of a safetensors or PyTorch file, on the CPU, by name. Raises CheckpointMissing, CheckpointCorrupt."""
+    try:
+        with path.open("rb") as f:
+            head = f.read(512)
+    except OSError as error:
+        raise CheckpointMissing(f"{path.name} cannot be opened ({error.strerror})", path=str(path)) from error
+    if not head:
         raise CheckpointCorrupt(f"{path.name} is empty", hint="Fetch it again.")
-    if head.lstrip()[:1] == b"<" or b"<html" in head.lower():
+    if _WEB_PAGE.match(head):
         raise CheckpointCorrupt(f"{path.name} is a web page, not weights", hint="Fetch the file itself, not the page that links to it.")
     if head.startswith(b"version https://git-lfs"):
         raise CheckpointCorrupt(f"{path.name} is a Git LFS pointer, not weights", hint="Run `git lfs pull`.")
@@ -78,7 +91,7 @@ def _read_torch(path: Path) -> dict[str, Tensor]:
                 hint="Use the file its authors publish.",
             ) from error
         raise CheckpointCorrupt(f"{path.name} is not a PyTorch file", hint="Fetch it again.") from error
-    except (RuntimeError, EOFError, OSError, ValueError) as error:
+    except Exception as error:  # a damaged pickle can fail in any way: KeyError, struct.error, ...
         raise CheckpointCorrupt(f"{path.name} is damaged or cut short", hint="Fetch it again.") from error
     if isinstance(state, Mapping) and isinstance(state.get("state_dict"), Mapping):
         state = state["state_dict"]
@@ -89,8 +102,8 @@ def _read_torch(path: Path) -> dict[str, Tensor]:
 
 def read_shards(folder: Path, stem: str) -> dict[str, Tensor]:
     """All tensors of `<stem>-00001-of-0000N.safetensors` ... Raises CheckpointMissing if a shard is absent."""
-    shards = sorted(folder.glob(f"{stem}-*-of-*.safetensors"))
-    total = int(shards[0].stem.rsplit("-", 1)[1]) if shards else 1
+    shards = sorted(folder.glob(f"{stem}-[0-9][0-9][0-9][0-9][0-9]-of-[0-9][0-9][0-9][0-9][0-9].safetensors"))
+    total = int(shards[0].stem[-5:]) if shards else 1
     tensors: dict[str, Tensor] = {}
     for k in range(1, total + 1):
         path = folder / f"{stem}-{k:05d}-of-{total:05d}.safetensors"
@@ -118,8 +131,9 @@ def load_into(module: nn.Module, tensors: Mapping[str, Tensor], what: str) -> No
     if missing or unexpected or misshapen:
         said = [f"{name}: {_some(keys)}" for name, keys in (("missing", missing), ("not ours", unexpected)) if keys]
         said += [f"{k} should be {a}, is {b}" for k, (a, b) in list(misshapen.items())[:3]]
+        seems = _looks_like(tensors)
         raise CheckpointMismatch(
-            f"this file does not hold {what} ({'; '.join(said)})",
+            f"this file does not hold {what} ({'; '.join(said)})" + (f"; it looks like {seems}" if seems else ""),
             missing=missing,
             unexpected=unexpected,
             misshapen=misshapen,
@@ -129,6 +143,11 @@ def load_into(module: nn.Module, tensors: Mapping[str, Tensor], what: str) -> No
         if value.is_floating_point() and not torch.isfinite(value).all():
             raise CheckpointCorrupt(f"{what}: {name} holds values that are not finite", hint="Fetch the file again.")
     module.load_state_dict({k: v.float() for k, v in tensors.items()})
+
+
+def _looks_like(tensors: Mapping[str, Tensor]) -> str:
+    """What a file of these keys seems to be, or ""."""
+    return next((name for pattern, name in _KNOWN if any(pattern.match(key) for key in tensors)), "")
 
 
 def _some(keys: tuple[str, ...]) -> str:

@@ -1,0 +1,11 @@
+"""The commands of the command line, in the order its help lists them. A new one is a module here and a line below."""
+
+from __future__ import annotations
+
+from scsa_core.commands.base import Command, UsageError
+from scsa_core.commands.bench import BENCH
+from scsa_core.commands.render import RENDER
+
+COMMANDS: tuple[Command, ...] = (RENDER, BENCH)
+
+__all__ = ["COMMANDS", "Command", "UsageError"]

@@ -1,0 +1,91 @@
+"""`scsa bench attention` and `scsa bench render`: times as ratios against something run beside them."""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+from collections.abc import Sequence
+
+import torch
+
+from scsa_core.commands import bench_attention, bench_render
+from scsa_core.commands.base import Command, UsageError, positive
+
+MB = 1e6
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("what", choices=("attention", "render"), help="The attention alone, or a whole render with lite.")
+    parser.add_argument("--size", type=positive, metavar="N", help="Tokens a side (attention, default 64) or pixels (render, default 512).")
+    parser.add_argument("--repeat", type=positive, default=5, metavar="N", help="Rounds (default: %(default)s).")
+    parser.add_argument("--threads", type=positive, metavar="N", help="Threads to compute with (default: torch's own choice).")
+
+
+def run(args: argparse.Namespace) -> int:
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    if args.what == "attention":
+        side = args.size or 64
+        if not 4 <= side <= 256:
+            raise UsageError(f"--size must lie between 4 and 256 tokens, not {side}")
+        attention(side, args.repeat)
+    else:
+        render(args.size or 512, args.repeat)
+    return 0
+
+
+def attention(side: int, repeat: int) -> None:
+    """Measure and print the table of `bench attention`; a row appears as soon as it is known."""
+    print(f"SCA + SSA, {side}x{side} tokens, width {bench_attention.WIDTH}; median of {repeat} (lowest to highest); {_machine()}")
+    widths = (7, 22, 22, 7, 9, 9, 7, 17)
+    heads = ("regions", "dense masked, s", "block-wise, s", "faster", "dense MB", "block MB", "leaner", "GFLOP/s (share)")
+    print(_row(heads, widths))
+    for regions in bench_attention.REGIONS:
+        case = bench_attention.measure(side, regions, repeat)
+        rate = case.flops / statistics.median(case.blocks)
+        share = rate / (case.product_flops / statistics.median(case.product))
+        ratio = statistics.median(d / b for d, b in zip(case.dense, case.blocks, strict=True))
+        cells = (
+            str(regions),
+            _spread(case.dense),
+            _spread(case.blocks),
+            f"{ratio:.2f}x",
+            f"{case.dense_bytes / MB:.0f}",
+            f"{case.blocks_bytes / MB:.0f}",
+            f"{case.dense_bytes / max(case.blocks_bytes, 1):.0f}x",
+            f"{rate / 1e9:.0f} ({share:.0%})",
+        )
+        print(_row(cells, widths), flush=True)
+    print("faster: median of the rounds' own ratios. MB: peak beyond inputs and results, in a process of its own.")
+    print("share: of a plain matrix product of the same width in the same rounds.")
+
+
+def render(size: int, repeat: int) -> None:
+    """Measure and print the table of `bench render`."""
+    outcome = bench_render.measure(size, repeat)
+    print(f"lite, {size}x{size}, 4 regions; median of {repeat} (lowest to highest); {_machine()}")
+    widths = (11, 24, 8, 17)
+    print(_row(("render", "s", "GFLOP", "GFLOP/s (share)"), widths))
+    for kind in outcome.renders:
+        rate = kind.flops / statistics.median(kind.seconds)
+        cells = (kind.name, _spread(kind.seconds), f"{kind.flops / 1e9:.0f}", f"{rate / 1e9:.0f} ({rate / outcome.convolution:.0%})")
+        print(_row(cells, widths))
+    stages = ", ".join(f"{name} {seconds:.2f}" for name, seconds in outcome.renders[0].stages.items() if name != "total")
+    print(f"cold by stage, s: {stages}")
+    print(f"loading the model: {outcome.load_seconds:.2f} s; peak memory of the process: {outcome.peak_bytes / 1e9:.2f} GB")
+    print(f"share: of a 512 -> 512 3x3 convolution at 64x64, which reaches {outcome.convolution / 1e9:.0f} GFLOP/s here.")
+
+
+def _spread(seconds: Sequence[float]) -> str:
+    return f"{statistics.median(seconds):.3f} ({min(seconds):.3f} to {max(seconds):.3f})"
+
+
+def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
+    return "  ".join(cell.rjust(width) for cell, width in zip(cells, widths, strict=True))
+
+
+def _machine() -> str:
+    return f"{torch.get_num_threads()} threads, torch {torch.__version__}"
+
+
+BENCH = Command("bench", "Measure speed and memory on this machine.", configure, run)
