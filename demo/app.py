@@ -1,0 +1,104 @@
+"""The page: tabs and wiring, no logic."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Any
+
+import gradio as gr
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from scsa_core.engine import Engine
+from scsa_core.errors import ScsaError
+
+from .create import build_create
+from .desk import Desk
+from .header import Header, header_texts
+from .settings import ROOT, Settings
+from .text import Words, language, t
+from .theme import css, theme
+
+log = logging.getLogger("scsa.demo")
+_LANGUAGE = "() => { try { return [localStorage.getItem('scsa.lang') || navigator.language] } catch { return [navigator.language] } }"
+
+
+def build_demo(settings: Settings, engine: Engine | None = None) -> gr.Blocks:
+    """The page, not yet launched. engine: for tests."""
+    engine = engine or Engine(settings.device)
+    desk, words = Desk(engine, settings), Words()
+    keep = settings.keep_hours * 3600
+    with gr.Blocks(title=t("page.title"), delete_cache=(3600, keep), analytics_enabled=False, fill_width=True) as demo:
+        stamp = gr.Number(0, visible=False)
+        code = gr.Textbox("", visible=False)
+        header = words.add(Header(elem_id="header"), texts=header_texts, lang=language)
+        with gr.Tabs(elem_id="tabs"):
+            with gr.Tab(t("tab.create"), id="create") as create:
+                build_create(desk, words, stamp)
+            with gr.Tab(t("tab.models"), id="models") as models:
+                text = words.add(gr.Markdown(desk.models_text("en"), elem_id="models-text"), value=desk.models_text)
+                again = words.add(gr.Button(t("models.refresh"), size="sm"), value="models.refresh")
+        words.add(create, label="tab.create")
+        words.add(models, label="tab.models")
+
+        def speak(chosen: str | None, request: gr.Request) -> list[Any]:
+            session = desk.sessions.get(request.session_hash)
+            lang = language(chosen)
+            if lang == session.lang:
+                return [gr.skip()] * len(words.components)
+            session.lang = lang
+            return [gr.update(**properties) for properties in words.updates(lang)]
+
+        def switch(event: gr.EventData, request: gr.Request) -> list[Any]:
+            return speak(str((event._data or {}).get("lang", "en")), request)
+
+        def look(request: gr.Request) -> str:
+            return desk.models_text(desk.sessions.get(request.session_hash).lang)
+
+        quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+        demo.load(speak, code, words.components, js=_LANGUAGE, **quiet)
+        header.language(switch, None, words.components, **quiet)
+        gr.on([again.click, models.select], look, None, text, **quiet)
+        demo.unload(desk.close)
+    if settings.preload:
+        threading.Thread(target=_preload, args=(engine,), daemon=True, name="preload").start()
+    return demo
+
+
+def launch_options(
+    settings: Settings, *, host: str | None = None, port: int | None = None, share: bool = False, browser: bool = False
+) -> dict[str, Any]:
+    """Keyword arguments of `Blocks.launch`."""
+    return {
+        "server_name": host,
+        "server_port": port,
+        "share": share,
+        "inbrowser": browser,
+        "theme": theme(),
+        "css": css(),
+        "max_file_size": f"{settings.upload_megabytes}mb",
+        "show_error": False,
+        "run_history": False,
+        "enable_monitoring": False,
+        "ssr_mode": False,
+        "footer_links": [],
+        "allowed_paths": [],
+        "blocked_paths": [str(ROOT / "checkpoints")],
+        "app_kwargs": {"routes": [Route("/healthz", _health)], "docs_url": None, "redoc_url": None},
+    }
+
+
+async def _health(request: Request) -> JSONResponse:
+    return JSONResponse({"ok": True})
+
+
+def _preload(engine: Engine) -> None:
+    """Load the model behind the first picture, so that the first render does not wait for it."""
+    try:
+        engine.load("lite")
+    except ScsaError as error:
+        log.warning("lite is not ready: %s", error)
+
+

@@ -1,0 +1,122 @@
+"""The Create tab: painter at the left, result, knobs and notes at the right, examples below."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from scsa_core.knobs import range_of
+
+from .compare import Compare, Notes, compare_texts, notes_texts
+from .desk import SLIDERS, Desk, compare_status, compare_value, note_items
+from .files import publish
+from .gallery import Cards, Gallery
+from .painter import Painter
+from .text import Words, painter_texts, t, texts
+
+# The stamp counts changes in the browser; `note` raises it before the render of the same change reads it.
+_COUNT = "(stamp, live) => [window.scsaStamp = (window.scsaStamp || 0) + 1, live]"
+_READ = "(...values) => [...values.slice(0, 10), window.scsaStamp || 0]"
+_QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+
+
+class On:
+    """An event of our own components for `gr.on`, which knows only Gradio's."""
+
+    has_trigger = True
+    callback = None
+    connection = "sse"
+    event_specific_args = None
+
+    def __init__(self, component: gr.HTML, event_name: str) -> None:
+        self.__self__, self.event_name = component, event_name
+
+
+def build_create(desk: Desk, words: Words, stamp: gr.Number) -> None:
+    """Lay the tab out and wire it."""
+    painter_value, view, example = desk.opening()
+    model = example.backbone if example else "lite"
+    knobs = desk.knobs_of(example) if example else desk.engine.defaults(model)
+    cards = Cards(desk.examples, publish)
+
+    def slider(name: str) -> gr.Slider:
+        limits = range_of(name)
+        made = gr.Slider(
+            limits.low, limits.high, value=getattr(knobs, name), step=limits.step, label=t(f"knob.{name}"), info=t(f"knob.{name}.help"),
+            buttons=["reset"], interactive=True, elem_id=f"knob-{name}", elem_classes=["knob"],
+        )  # fmt: skip
+        words.add(made, label=f"knob.{name}", info=f"knob.{name}.help")
+        return made
+
+    def dropdown(name: str, choices: Any, value: Any) -> gr.Dropdown:
+        made = gr.Dropdown(
+            choices=choices("en"), value=value, label=t(f"knob.{name}"), interactive=True, filterable=False, elem_id=f"knob-{name}"
+        )  # fmt: skip
+        return words.add(made, label=f"knob.{name}", choices=choices)
+
+    ticks = gr.HTML(tick_style(desk, model), elem_id="ticks")
+    with gr.Row(elem_id="desk"):
+        with gr.Column(scale=20, min_width=320, elem_id="left"):
+            painter = words.add(Painter(painter_value, texts=painter_texts("en"), elem_id="painter"), texts=painter_texts)
+        with gr.Column(scale=13, min_width=320, elem_id="right"):
+            compare = words.add(
+                Compare(compare_value(view), status=compare_status(view), words=compare_texts("en"), elem_id="compare"),
+                texts=compare_texts,
+            )
+            with gr.Row(elem_id="alphas"):
+                sliders = {name: slider(name) for name in SLIDERS[:2]}
+            with gr.Row(elem_id="choices"):
+                models = dropdown("model", desk.model_choices, model)
+                method = dropdown("method", lambda lang: desk.method_choices(lang, model), example.method if example else "scsa")
+                size = dropdown("size", lambda lang: desk.size_choices(lang=lang), knobs.size)
+            with gr.Row(elem_id="actions"):
+                render = gr.Button(t("action.render"), variant="primary", elem_classes=["render-button"], elem_id="render")
+                words.add(render, value="action.render")
+                there = view.download is not None
+                download = gr.DownloadButton(t("action.download"), value=view.download, interactive=there, elem_id="download")
+                words.add(download, label="action.download")
+                reset = words.add(gr.Button(t("action.reset"), elem_id="reset"), value="action.reset")
+            notes = words.add(Notes(items=note_items(view), words=notes_texts("en"), elem_id="notes"), texts=notes_texts)
+            with gr.Accordion(t("knob.more"), open=False, elem_id="more") as more:
+                sliders.update({name: slider(name) for name in SLIDERS[2:]})
+                live = gr.Checkbox(True, label=t("knob.live"), info=t("knob.live.help"), interactive=True, elem_id="knob-live")
+                words.add(live, label="knob.live", info="knob.live.help")
+            words.add(more, label="knob.more")
+    gallery = Gallery(cards.value("en"), words=texts("en", "gallery."), elem_id="gallery")
+    words.add(gallery, value=cards.value, texts=lambda lang: texts(lang, "gallery."))
+
+    # -- wiring -----------------------------------------------------------------------
+    first, last = [sliders[k] for k in SLIDERS[:2]], [sliders[k] for k in SLIDERS[2:]]
+    values = [painter, *first, models, method, size, *last, live, stamp]
+    shown = [compare, notes, download, size]
+    rendering: dict[str, Any] = {**_QUIET, "inputs": values, "outputs": shown, "js": _READ, "concurrency_limit": None}
+
+    changes = [event for s in sliders.values() for event in (s.input, s.release)]
+    changes += [method.input, size.input, live.input, On(painter, "edited")]
+    gr.on(changes, desk.note, [stamp, live], None, js=_COUNT, queue=False, trigger_mode="multiple", **_QUIET)
+    gr.on(changes, desk.live, trigger_mode="always_last", **rendering)
+    pressed = [render.click, On(painter, "render_now"), On(compare, "render_now")]
+    gr.on(pressed, desk.render, trigger_mode="always_last", **rendering)
+    gr.on([On(painter, "cancel_now"), On(compare, "cancel_now")], desk.cancel, None, None, queue=False, trigger_mode="multiple", **_QUIET)
+    compare.keep_now(desk.keep, None, compare, queue=False, **_QUIET)
+
+    restored = [painter, notes, *first, models, method, size, *last]
+    uploads: dict[str, Any] = {**_QUIET, "trigger_mode": "multiple", "concurrency_limit": None}
+    painter.picture(desk.picture, painter, restored, **uploads).then(desk.live, **rendering)
+    painter.on_import(desk.maps, inputs=painter, outputs=painter, **uploads).then(desk.live, **rendering)
+    gallery.pick(desk.pick, None, [painter, compare, notes, download, *first, *last, models, method, size], **uploads)
+    models.input(desk.model, [models, method, *first], [method, *first, *last], **_QUIET).then(desk.live, **rendering)
+    models.change(lambda name: tick_style(desk, name), models, ticks, **_QUIET)
+    reset.click(desk.reset, models, [*first, *last, method, size], **_QUIET).then(desk.live, **rendering)
+
+
+def tick_style(desk: Desk, model: str) -> str:
+    """Where each slider's tick stands: at the family's default."""
+    knobs = desk.engine.defaults(model)
+    rules = []
+    for name in SLIDERS:
+        limits = range_of(name)
+        share = (getattr(knobs, name) - limits.low) / (limits.high - limits.low)
+        rules.append(f"#knob-{name} {{ --tick: {share:.3f}; }}")
+    return f"<style>{' '.join(rules)}</style>"

@@ -1,0 +1,362 @@
+"""What the Create tab does: from the components' values to jobs, and from views to updates. Layout is in `create.py`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+import gradio as gr
+import numpy as np
+
+from scsa_core.engine import Engine, RenderRequest
+from scsa_core.errors import ScsaError
+from scsa_core.knobs import METHODS, Knobs, Method
+from scsa_core.labels import LabelMap
+
+from .exchange import Accepted, accept, import_maps, path_of, restore, restored_notes
+from .files import Pictures, publish
+from .gallery import Example, load_examples
+from .painter import SIDES, empty_value, to_label_maps
+from .session import Job, Session, Sessions, Studio, View
+from .settings import Settings
+from .text import Said, error_words, t
+
+SLIDERS = ("alpha1", "alpha2", "stroke_size", "keep_colours", "soft_borders")
+
+
+@dataclass(frozen=True)
+class Values:
+    """The components' values, in the order of the handlers' inputs."""
+
+    painter: dict[str, Any] | None
+    alpha1: float
+    alpha2: float
+    model: str
+    method: str
+    size: int
+    stroke_size: float
+    keep_colours: float
+    soft_borders: float
+    live: bool
+    stamp: float
+
+
+class Desk:
+    """Handlers of the Create tab, shared by all visitors."""
+
+    def __init__(self, engine: Engine, settings: Settings) -> None:
+        self.engine, self.settings = engine, settings
+        self.examples = load_examples(settings.examples)
+        self.pictures = Pictures(settings.limits)
+        self.studio = Studio(engine, publish)
+        self.sessions = Sessions(self._open)
+
+    # -- from values to jobs ----------------------------------------------------------
+
+    def job(self, session: Session, values: Values) -> Job | Said:
+        """What to render, or what is missing. Raises ScsaError."""
+        paths = {side: path_of(values.painter, side) for side in SIDES}
+        for side in SIDES:
+            if paths[side] is None:
+                return Said(f"status.need_{side}")
+        session.pictures.update({side: path for side, path in paths.items() if path})
+        session.backbone = values.model
+        content, style = (self.pictures.get(str(paths[side])) for side in SIDES)
+        maps = _both(*to_label_maps(values.painter))
+        links = {int(k): tuple(v) for k, v in ((values.painter or {}).get("links") or {}).items()}
+        request = RenderRequest(
+            content=content.image,
+            style=style.image,
+            content_map=maps[0],
+            style_map=maps[1],
+            links=links or None,
+            backbone=values.model,
+            method=cast(Method, values.method if values.method in METHODS else "scsa"),
+            knobs=self.engine.defaults(values.model).replace(
+                size=min(int(values.size), self.settings.sizes[-1]), **{name: getattr(values, name) for name in SLIDERS}
+            ),
+        )
+        title = self.engine.info(values.model).title
+        return Job(request, str(paths["content"]), str(paths["style"]), title, content.sha256, style.sha256)
+
+    def knobs_of(self, example: Example) -> Knobs:
+        """The knobs that an example is shown with."""
+        knobs = self.engine.defaults(example.backbone).replace(**dict(example.knobs))
+        return knobs.replace(size=min(knobs.size, self.settings.sizes[-1]))
+
+    # -- opening ----------------------------------------------------------------------
+
+    def _open(self, session: Session) -> None:
+        if self.examples:
+            self.place(session, self.examples[0])
+
+    def place(self, session: Session, example: Example) -> View:
+        """Put an example on the desk: nothing is rendered."""
+        session.drop()
+        files, knobs = example.files(publish), self.knobs_of(example)
+        kept = session.view.kept
+        session.view = View(
+            state="idle" if "result" in files else "stale",
+            said=Said("status.stored" if "result" in files else "status.unpainted"),
+            result=files.get("result"),
+            baseline=files.get("baseline"),
+            content=files["content"],
+            style=files["style"],
+            kept=kept,
+            size=example.size,
+            alt=Said("compare.alt_stored", {"title": example.words(session.lang)[0]}),
+            download=files.get("result"),
+        )
+        painter = example.painter_value(files)
+        painter.update({side: painter[side] | {"picture": {"path": files[side]}} for side in SIDES})
+        values = Values(painter, *(getattr(knobs, k) for k in SLIDERS[:2]), example.backbone, example.method, knobs.size,
+                        *(getattr(knobs, k) for k in SLIDERS[2:]), True, 0)  # fmt: skip
+        job = self.job(session, values)
+        session.full = files.get("result")
+        assert isinstance(job, Job)
+        session.shown = job.fingerprint() if session.full else None
+        session.baseline_key = job.baseline_key() if "baseline" in files else None
+        return session.view
+
+    def opening(self) -> tuple[dict[str, Any], View, Example | None]:
+        """The page before anybody touched it: painter value, view and example."""
+        session = Session("opening")
+        self._open(session)
+        if not self.examples:
+            return empty_value(), View(said=Said("status.need_content")), None
+        return self.examples[0].painter_value(self.examples[0].files(publish)), session.view, self.examples[0]
+
+    # -- handlers of the render -------------------------------------------------------
+
+    def note(self, stamp: float, live: bool, request: gr.Request) -> None:
+        """A change was made. Runs outside the queue, so that it reaches a render under way."""
+        self.sessions.get(request.session_hash).note(int(stamp or 0), stops=bool(live))
+
+    async def live(self, request: gr.Request, *values: Any) -> AsyncIterator[Any]:
+        """After a change."""
+        async for update in self._stream(Values(*values), force=False, request=request):
+            yield update
+
+    async def render(self, request: gr.Request, *values: Any) -> AsyncIterator[Any]:
+        """After a press of Render."""
+        async for update in self._stream(Values(*values), force=True, request=request):
+            yield update
+
+    async def _stream(self, values: Values, *, force: bool, request: gr.Request) -> AsyncIterator[Any]:
+        session = self.sessions.get(request.session_hash)
+        before: View | None = None
+        stream = self.studio.render(
+            session, lambda: self.job(session, values), stamp=int(values.stamp or 0), force=force, live=bool(values.live)
+        )
+        try:
+            async for view in stream:
+                yield (*view_updates(view, before), gr.skip())
+                before = view
+        finally:
+            await stream.aclose()  # type: ignore[attr-defined]
+        if before is not None and before.state == "done":
+            yield gr.skip(), gr.skip(), gr.skip(), gr.update(choices=await asyncio.to_thread(self.size_choices, session, values))
+        elif before is None:
+            yield gr.skip()
+
+    def cancel(self, request: gr.Request) -> None:
+        self.sessions.get(request.session_hash).cancel()
+
+    def keep(self, request: gr.Request) -> Any:
+        """Keep the result for comparing later ones with it."""
+        session = self.sessions.get(request.session_hash)
+        session.view = replace(session.view, kept=session.full or session.view.result)
+        return gr.update(value=compare_value(session.view))
+
+    def close(self, request: gr.Request) -> None:
+        self.sessions.close(request.session_hash)
+
+    # -- handlers of the painter ------------------------------------------------------
+
+    def picture(self, painter: dict[str, Any] | None, event: gr.EventData, request: gr.Request) -> list[Any]:
+        """A picture was dropped: [painter, notes, alpha1, alpha2, model, method, size, stroke, colours, borders]."""
+        session, nothing = self.sessions.get(request.session_hash), [gr.skip()] * 10
+        side = (event._data or {}).get("side")
+        path = path_of(painter, side) if side in SIDES else None
+        if painter is None or path is None:
+            return nothing
+        try:
+            found = accept(path, side, self.pictures)
+        except Exception as error:
+            words = error_words(error, limit=f"{self.settings.limits.max_pixels / 1e6:g}")
+            text = " ".join(said.in_(session.lang) for said in (words.what, words.do))
+            return [gr.update(value=_refused(painter, side, text)), *nothing[1:]]
+        if found.recipe is not None:
+            return self._restore(session, painter, side, found)
+        session.accepted[path] = str(found.path)
+        answer = dict(painter, by="picture", error=None, incoming=None)
+        for each in SIDES:
+            raw = path_of(painter, each)
+            if raw in session.accepted:
+                answer[each] = {**painter[each], "picture": session.accepted[raw]}
+        return [gr.update(value=answer), *nothing[1:]]
+
+    def _restore(self, session: Session, painter: dict[str, Any], side: str, found: Accepted) -> list[Any]:
+        recipe = found.recipe
+        assert recipe is not None
+        paths = {s: session.pictures.get(s) if s == side else path_of(painter, s) for s in SIDES}
+        hashes = {s: self.pictures.get(path).sha256 for s, path in paths.items() if path}
+        notes = list(restored_notes(recipe, hashes))
+        ready = {state.info.name: state for state in self.engine.backbones() if state.ready}
+        model = recipe.backbone if recipe.backbone in ready else next(iter(ready), "lite")
+        if model != recipe.backbone:
+            args = {"model": recipe.backbone, "used": ready[model].info.title if model in ready else model}
+            notes.append(Said("note.restored_model", args))
+        elif recipe.weights and self.engine.load(model).fingerprint != recipe.weights:
+            notes.append(Said("note.restored_weights"))
+        method = recipe.method if recipe.method in self.engine.info(model).capabilities.methods else "scsa"
+        knobs = recipe.knobs
+        size = min(self.settings.sizes, key=lambda s: abs(s - knobs.size))
+        session.backbone = model
+        items = {"error": None, "notes": [note.to_dict() for note in notes]}
+        return [
+            gr.update(value=restore(painter, paths, recipe)), gr.update(items=items), knobs.alpha1, knobs.alpha2,
+            gr.update(value=model), gr.update(value=method, choices=self.method_choices(session.lang, model)), size,
+            knobs.stroke_size, knobs.keep_colours, knobs.soft_borders,
+        ]  # fmt: skip
+
+    def maps(self, painter: dict[str, Any] | None, request: gr.Request) -> Any:
+        """Map files were chosen."""
+        session = self.sessions.get(request.session_hash)
+        incoming = (painter or {}).get("incoming") or {}
+        side, files = incoming.get("side"), incoming.get("files") or []
+        if painter is None or side not in SIDES or not files:
+            return gr.skip()
+        try:
+            named = [(str(f["path"]), str(f.get("orig_name") or f["path"])) for f in files]
+            return gr.update(value=import_maps(painter, side, named))
+        except Exception as error:
+            words = error_words(error)
+            text = " ".join(said.in_(session.lang) for said in (words.what, words.do))
+            return gr.update(value=dict(painter, incoming=None, error={side: text}))
+
+    # -- handlers of examples and knobs -----------------------------------------------
+
+    def pick(self, event: gr.EventData, request: gr.Request) -> list[Any]:
+        """A card was pressed: [painter, compare, notes, download, sliders…, model, method, size]."""
+        session = self.sessions.get(request.session_hash)
+        name = (event._data or {}).get("name")
+        example = next((e for e in self.examples if e.name == name), None)
+        try:
+            if example is None:
+                raise ScsaError("no such example")
+            view, knobs = self.place(session, example), self.knobs_of(example)
+        except (ScsaError, OSError):
+            words = {"what": Said("error.example"), "kept": Said("error.kept"), "do": Said("error.do.other_example")}
+            items = {"error": {k: s.to_dict() for k, s in words.items()}, "notes": []}
+            return [gr.skip(), gr.skip(), gr.update(items=items), *[gr.skip()] * 9]
+        painter = example.painter_value(example.files(publish))
+        return [
+            gr.update(value=painter), *view_updates(view, None), *(getattr(knobs, k) for k in SLIDERS),
+            example.backbone, gr.update(value=example.method, choices=self.method_choices(session.lang, example.backbone)),
+            knobs.size,
+        ]  # fmt: skip
+
+    def model(self, model: str, method: str, alpha1: float, alpha2: float, request: gr.Request) -> list[Any]:
+        """Another family: [method, alpha1, alpha2, stroke, colours, borders]. Knobs still at their default move to the new one."""
+        session = self.sessions.get(request.session_hash)
+        old, new = self.engine.defaults(session.backbone), self.engine.defaults(model)
+        session.backbone = model
+        capable = self.engine.info(model).capabilities
+        kept = method if method in capable.methods else capable.methods[0]
+        alphas = [getattr(new, k) if getattr(old, k) == v else v for k, v in (("alpha1", alpha1), ("alpha2", alpha2))]
+        shown = [gr.update(visible=name in capable.knobs or name == "keep_colours") for name in SLIDERS[2:]]
+        return [gr.update(value=kept, choices=self.method_choices(session.lang, model)), *alphas, *shown]
+
+    def reset(self, model: str) -> list[Any]:
+        """The family's defaults: the sliders in order, method, size."""
+        knobs = self.engine.defaults(model)
+        return [*(getattr(knobs, k) for k in SLIDERS), "scsa", min(knobs.size, self.settings.sizes[-1])]
+
+    # -- words that depend on data ----------------------------------------------------
+
+    def model_choices(self, lang: str) -> list[tuple[str, str]]:
+        return [
+            (t(f"knob.model.{'ready' if state.ready else 'missing'}", lang, model=state.info.title), state.info.name)
+            for state in self.engine.backbones()
+        ]
+
+    def method_choices(self, lang: str, model: str) -> list[tuple[str, str]]:
+        return [(t(f"method.{name}", lang), name) for name in self.engine.info(model).capabilities.methods]
+
+    def size_choices(self, session: Session | None = None, values: Values | None = None, lang: str = "en") -> list[tuple[str, int]]:
+        """Sizes, with the seconds to expect here once a render was measured."""
+        lang = session.lang if session is not None else lang
+        choices = []
+        for size in self.settings.sizes:
+            seconds = None
+            if session is not None and values is not None:
+                try:
+                    job = self.job(session, replace(values, size=size))
+                    seconds = self.engine.estimate_seconds(job.request) if isinstance(job, Job) else None
+                except ScsaError:
+                    seconds = None
+            timed = seconds is not None and seconds >= 1 and size != (values.size if values else None)
+            key = "knob.size.choice_seconds" if timed else "knob.size.choice"
+            choices.append((t(key, lang, size=size, seconds=round(seconds or 0)), size))
+        return choices
+
+    def models_text(self, lang: str) -> str:
+        """The Models tab, as Markdown. Every word comes from this program."""
+        lines = [t("models.line", lang)]
+        for state in self.engine.backbones():
+            info = state.info
+            lines.append(f"### {info.title} — {t('models.ready' if state.ready else 'models.missing', lang)}")
+            lines.append(info.line)
+            if not state.ready:
+                lines.append(" ".join(part for part in (state.reason, state.hint) if part))
+            knobs = Knobs.for_family(info.defaults)
+            lines.append(t("models.defaults", lang, alpha1=f"{knobs.alpha1:g}", alpha2=f"{knobs.alpha2:g}"))
+            lines.append(t("models.licence", lang, licence=info.licence))
+        return "\n\n".join(lines)
+
+
+def _both(content: LabelMap | None, style: LabelMap | None) -> tuple[LabelMap | None, LabelMap | None]:
+    """Where one picture is painted, the other one's blank map counts as all Rest."""
+    blank = LabelMap.from_ids(np.zeros((8, 8), np.uint8))
+    if content is None and style is None:
+        return None, None
+    return content or blank, style or blank
+
+
+def _refused(painter: dict[str, Any], side: str, text: str) -> dict[str, Any]:
+    value = dict(painter, incoming=None, error={side: text})
+    value[side] = {"picture": None, "w": 0, "h": 0, "map": None}
+    return value
+
+
+def compare_value(view: View) -> dict[str, Any]:
+    """The compare view's pictures."""
+    names = ("result", "baseline", "content", "style", "previous", "kept")
+    value: dict[str, Any] = {name: getattr(view, name) for name in names}
+    alt = view.alt.to_dict() if view.alt is not None else {}
+    return {**value, "w": view.size[0], "h": view.size[1], "preview": view.preview, "alt": alt}
+
+
+def compare_status(view: View) -> dict[str, Any]:
+    """The line below."""
+    return {"state": view.state, **view.said.to_dict(), "fraction": round(view.fraction, 3), "busy": view.more}
+
+
+def note_items(view: View) -> dict[str, Any]:
+    """Notes and the error."""
+    return {"error": view.error.to_dict() if view.error else None, "notes": [note.to_dict() for note in view.notes]}
+
+
+def view_updates(view: View, before: View | None) -> tuple[Any, Any, Any]:
+    """Updates of compare view, notes and download button; only what changed is sent."""
+    value = compare_value(view)
+    changed = before is None or compare_value(before) != value
+    compare = gr.update(status=compare_status(view), **({"value": value} if changed else {}))
+    items = note_items(view)
+    notes = gr.update(items=items) if before is None or note_items(before) != items else gr.skip()
+    if before is not None and before.download == view.download:
+        return compare, notes, gr.skip()
+    return compare, notes, gr.update(value=view.download, interactive=view.download is not None)

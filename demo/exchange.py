@@ -1,0 +1,136 @@
+"""From files that a person drops to a painter value: pictures, map files, and pictures that carry settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from scsa_core.errors import LabelError
+from scsa_core.images import open_image
+from scsa_core.labels import LabelMap, Region, default_region, read_maps
+from scsa_core.recipe import Recipe, extract
+
+from .files import Pictures, publish_picture
+from .painter import SIDES, from_label_maps, to_label_maps
+from .text import Said
+
+NEAR = 40.0
+"""Colours of a map file closer than this (RGB, Euclidean) to a region of the legend mean that region."""
+OTHER = {"content": "style", "style": "content"}
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """An uploaded picture: the published copy without metadata, or the settings that it carries."""
+
+    path: str | None = None
+    recipe: Recipe | None = None
+
+
+def accept(path: str, side: str, pictures: Pictures) -> Accepted:
+    """Validate an upload. Raises ImageError, RecipeError."""
+    found = open_image(path, pictures.limits)
+    if found.format == "PNG" and (recipe := extract(found)) is not None:
+        return Accepted(recipe=recipe)
+    return Accepted(path=publish_picture(pictures.get(path).image, f"{side}.png"))
+
+
+def path_of(value: Mapping[str, Any] | None, side: str) -> str | None:
+    """The picture's file on one side of a painter value."""
+    picture = ((value or {}).get(side) or {}).get("picture") or {}
+    path = picture.get("path") if isinstance(picture, Mapping) else None
+    return path if isinstance(path, str) and path else None
+
+
+def restore(value: Mapping[str, Any], paths: Mapping[str, str | None], recipe: Recipe) -> dict[str, Any]:
+    """A painter value with a recipe's maps, regions and links over the given pictures."""
+    maps = (recipe.content_map, recipe.style_map)
+    if recipe.maps_left_out:
+        maps = to_label_maps(value)
+    return from_label_maps(
+        paths.get("content"), paths.get("style"), *maps, by="restore", v=int(value.get("v") or 0), links=recipe.links or {}
+    )
+
+
+def restored_notes(recipe: Recipe, hashes: Mapping[str, str]) -> tuple[Said, ...]:
+    """What to say after settings came back. hashes: of the pictures that are loaded now, by side."""
+    known = {"content": recipe.content_sha256, "style": recipe.style_sha256}
+    other = [side for side in SIDES if known[side] and hashes.get(side) != known[side]]
+    key = {0: "note.restored", 1: f"note.restored_{other[0] if other else ''}", 2: "note.restored_both"}[len(other)]
+    return (Said(key), *([Said("note.restored_no_maps")] if recipe.maps_left_out else []))
+
+
+def import_maps(value: Mapping[str, Any], side: str, files: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """A painter value with maps from files, [(path, name), …], meant for `side` unless their names say otherwise.
+
+    Raises LabelError, ImageError.
+    """
+    chosen = _by_side(side, [f for f in files if not f[1].lower().endswith(".json")])
+    if not chosen:
+        raise LabelError("there is no picture among the chosen files")
+    old = dict(zip(SIDES, to_label_maps(value), strict=True))
+    by_id = [open_image(path).mode in ("L", "1", "I", "I;16") for path in chosen.values()]
+    read = dict(zip(SIDES, read_maps(chosen.get("content"), chosen.get("style")), strict=True))
+    new = {name: found for name, found in read.items() if found is not None}
+    legend = {r.id: r for r in map(_region, value.get("regions") or [])}
+    if all(by_id):
+        new = {name: LabelMap.from_ids(m.ids, [legend.get(k, default_region(k)) for k in m.region_ids]) for name, m in new.items()}
+    else:
+        new = _into_legend(new, legend)
+    maps = {**old, **new}
+    kept = legend if len(new) < len(SIDES) else {k: r for k, r in legend.items() if k == 0}
+    regions = {**kept, **{r.id: r for m in new.values() for r in m.regions}}
+    links = {int(k): tuple(v) for k, v in (value.get("links") or {}).items()} if len(new) < len(SIDES) else {}
+    return from_label_maps(
+        path_of(value, "content"), path_of(value, "style"), maps["content"], maps["style"], regions.values(),
+        by="import", v=int(value.get("v") or 0), links=links,
+    )  # fmt: skip
+
+
+def _region(record: Mapping[str, Any]) -> Region:
+    number = int(record["id"])
+    return Region(number, str(record.get("name") or default_region(number).name)[:40], str(record.get("colour", "")).lower())
+
+
+def _by_side(side: str, files: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Side -> path. One file is for `side`; two are told apart by "content" or "style" in their names."""
+    if len(files) == 1:
+        return {side: files[0][0]}
+    chosen: dict[str, str] = {}
+    rest = []
+    for path, name in files:
+        named = [s for s in SIDES if s in Path(name).stem.lower()]
+        if len(named) == 1 and named[0] not in chosen:
+            chosen[named[0]] = path
+        else:
+            rest.append(path)
+    for path in rest:
+        free = side if side not in chosen else OTHER[side]
+        chosen.setdefault(free, path)
+    return chosen
+
+
+def _into_legend(new: Mapping[str, LabelMap], legend: Mapping[int, Region]) -> dict[str, LabelMap]:
+    """Regions of a colour map take the legend's id where their colours agree, else a free one."""
+    found = {r.id: r for m in new.values() for r in m.regions if any(r.id in each.region_ids for each in new.values())}
+    ids: dict[int, Region] = {}
+    for region in found.values():
+        near = sorted((sum((a - b) ** 2 for a, b in zip(region.rgb, old.rgb, strict=True)) ** 0.5, old.id) for old in legend.values())
+        taken = {r.id for r in ids.values()}
+        match = next((k for distance, k in near if distance < NEAR and k not in taken), None)
+        if match is not None:
+            ids[region.id] = legend[match]
+            continue
+        free = next((k for k in range(1, 256) if k not in legend and k not in taken), None)
+        if free is None:
+            raise LabelError("there are too many regions")
+        ids[region.id] = Region(free, f"Region {free}", region.colour)
+    out = {}
+    for name, m in new.items():
+        table = np.array([ids[k].id if k in ids else 0 for k in range(256)], np.uint8)
+        out[name] = LabelMap.from_ids(table[m.ids], ids.values())
+    return out

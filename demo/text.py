@@ -1,0 +1,126 @@
+"""Every visible word, in English and Chinese, and the switch between them.
+
+A message travels as a `Said` (key and values) and becomes a sentence where it is shown, so
+that a change of language reaches what is already on the page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from scsa_core import errors
+
+from .painter_text import TEXT_KEYS
+from .text_painter_zh import PAINTER_ZH
+from .words import TEXT
+
+Lang = Literal["en", "zh"]
+LANGUAGES: tuple[Lang, ...] = ("en", "zh")
+
+
+@dataclass(frozen=True)
+class Said:
+    """A sentence to be: `key` of a text, and the values for its braces."""
+
+    key: str
+    args: Mapping[str, Any] = field(default_factory=dict)
+
+    def in_(self, lang: str) -> str:
+        return t(self.key, lang, **self.args)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"key": self.key, "args": dict(self.args)}
+
+
+@dataclass(frozen=True)
+class ErrorWords:
+    """What happened, what is kept, what to do. reference: small print that finds the log line."""
+
+    what: Said
+    do: Said
+    kept: Said = Said("error.kept")
+    reference: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        parts = {"what": self.what.to_dict(), "kept": self.kept.to_dict(), "do": self.do.to_dict()}
+        return {**parts, "reference": self.reference}
+
+
+def language(code: str | None) -> Lang:
+    """"zh" for any Chinese, else "en"."""
+    return "zh" if (code or "").lower().startswith("zh") else "en"
+
+
+def t(key: str, lang: str = "en", /, **values: Any) -> str:
+    """The text of a key. Raises KeyError for an unknown key; braces without a value stay."""
+    text = TEXT[key][language(lang) == "zh"]
+    for name, value in values.items():
+        text = text.replace("{" + name + "}", str(value))
+    return text
+
+
+def texts(lang: str, *prefixes: str) -> dict[str, str]:
+    """Key -> text of every key that begins with one of the prefixes, for a component's JavaScript."""
+    return {key: t(key, lang) for key in TEXT if key.startswith(prefixes)}
+
+
+def painter_texts(lang: str) -> dict[str, str]:
+    """The painter's words."""
+    return {**TEXT_KEYS, **(PAINTER_ZH if language(lang) == "zh" else {})}
+
+
+class Words:
+    """Which property of which component holds which text; one call gives the updates of all."""
+
+    def __init__(self) -> None:
+        self._made: dict[Any, dict[str, Callable[[str], Any]]] = {}
+
+    def add(self, component: Any, **properties: str | Callable[[str], Any]) -> Any:
+        """Register `component`; a string is a key, a function takes the language. Returns the component."""
+        makers = self._made.setdefault(component, {})
+        for name, source in properties.items():
+            makers[name] = (lambda lang, key=source: t(key, lang)) if isinstance(source, str) else source
+        return component
+
+    @property
+    def components(self) -> list[Any]:
+        return list(self._made)
+
+    def updates(self, lang: str) -> list[dict[str, Any]]:
+        """Property -> value for each of `components`, in order."""
+        return [{name: make(lang) for name, make in makers.items()} for makers in self._made.values()]
+
+
+def error_words(error: BaseException, *, reference: str = "", **context: Any) -> ErrorWords:
+    """Words for any error. context: "model" (title), "size" (pixels), "limit" (megapixels)."""
+    what, do = _describe(error, context)
+    return ErrorWords(what, do, reference=reference)
+
+
+def _describe(error: BaseException, context: Mapping[str, Any]) -> tuple[Said, Said]:
+    use_other, detail = Said("error.do.use_other_file"), {"detail": str(error)}
+    model = {"model": context.get("model", "")}
+    match error:
+        case errors.UnreadableImage(looks_like=str(kind)) if kind:
+            return Said("error.unreadable_like", {"kind": kind}), use_other
+        case errors.UnreadableImage():
+            return Said("error.unreadable"), use_other
+        case errors.ImageSizeError(size=(int(w), int(h))):
+            if min(w, h) < 64:
+                return Said("error.too_small", {"w": w, "h": h}), Said("error.do.larger")
+            return Said("error.too_large", {"w": w, "h": h, "limit": context.get("limit", 50)}), Said("error.do.smaller")
+        case errors.LabelError():
+            return Said("error.map", detail), Said("error.do.map")
+        case errors.KnobError():
+            return Said("error.knob", detail), Said("error.do.reset")
+        case errors.CheckpointMissing():
+            return Said("error.weights_missing", model), Said("error.do.hint", {"hint": error.hint})
+        case errors.CheckpointError():
+            return Said("error.weights_bad", {**model, **detail}), Said("error.do.lite")
+        case errors.RecipeError():
+            return Said("error.recipe", detail), Said("error.do.by_hand")
+        case errors.OutOfMemory() | MemoryError():
+            return Said("error.memory", {"size": context.get("size", "")}), Said("error.do.smaller_size")
+    return Said("error.unexpected"), Said("error.do.again")

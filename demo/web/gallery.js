@@ -1,0 +1,58 @@
+// The row of examples: each card is one button. Text reaches the page only through textContent and attributes.
+
+const root = element.querySelector(".ga-root");
+
+function word(key, values = {}) {
+  const text = String((props.texts ?? {})[key] ?? key);
+  return text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
+}
+
+function node(tag, className, text = null) {
+  const made = document.createElement(tag);
+  made.className = className;
+  if (text !== null) made.textContent = text;
+  return made;
+}
+
+function picture(card, kind) {
+  const image = node("img", `ga-${kind}`);
+  image.src = card[kind].url;
+  image.alt = word(`gallery.alt_${kind}`, { title: card.title });
+  image.loading = "lazy";
+  image.draggable = false;
+  return image;
+}
+
+let picked = null;
+
+function refresh() {
+  const cards = props.value?.cards ?? [];
+  const list = node("ul", "ga-row");
+  for (const card of cards) {
+    const button = node("button", "ga-card");
+    button.type = "button";
+    button.dataset.name = card.name;
+    button.setAttribute("aria-pressed", String(card.name === picked));
+    const pictures = node("span", "ga-pictures");
+    const main = card.result ? "result" : "content";
+    const small = node("span", "ga-small");
+    for (const kind of ["content", "style"]) if (kind !== main && card[kind]) small.append(picture(card, kind));
+    pictures.append(picture(card, main), small);
+    button.append(pictures, node("span", "ga-title", card.title), node("span", "ga-line", card.line));
+    button.addEventListener("click", () => {
+      picked = card.name;
+      for (const other of list.querySelectorAll(".ga-card")) other.setAttribute("aria-pressed", String(other === button));
+      trigger("pick", { name: card.name });
+    });
+    const item = node("li", "ga-item");
+    item.append(button);
+    list.append(item);
+  }
+  root.replaceChildren(node("h2", "ga-heading", word("gallery.title")),
+    node("p", "ga-intro", word(cards.length > 0 ? "gallery.line" : "gallery.empty")), list);
+}
+
+picked = props.value?.cards?.[0]?.name ?? null;
+watch("value", refresh);
+watch("texts", refresh);
+refresh();
