@@ -30,6 +30,7 @@ def build_demo(settings: Settings, engine: Engine | None = None) -> gr.Blocks:
     engine = engine or Engine(settings.device)
     desk, words = Desk(engine, settings), Words()
     keep = settings.keep_hours * 3600
+    demo: gr.Blocks
     with gr.Blocks(title=t("page.title"), delete_cache=(3600, keep), analytics_enabled=False, fill_width=True) as demo:
         stamp = gr.Number(0, visible=False)
         code = gr.Textbox("", visible=False)

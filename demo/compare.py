@@ -16,7 +16,7 @@ from typing import Any
 import gradio as gr
 from gradio.data_classes import FileData, GradioModel
 
-from .text import texts
+from .text import texts as _texts
 from .theme import script, style
 
 PICTURES = ("result", "baseline", "content", "style", "previous", "kept")
@@ -50,7 +50,7 @@ class Compare(gr.HTML):
         value: Mapping[str, Any] | None = None,
         *,
         status: Mapping[str, Any] | None = None,
-        words: Mapping[str, str] | None = None,
+        texts: Mapping[str, str] | None = None,
         elem_id: str | None = None,
         elem_classes: list[str] | str | None = None,
         label: str | None = None,
@@ -70,7 +70,7 @@ class Compare(gr.HTML):
             visible=visible,
             render=render,
             status=dict(status or {}),
-            texts=dict(words or compare_texts("en")),
+            texts=dict(texts or compare_texts("en")),
             **kwargs,
         )
 
@@ -108,7 +108,7 @@ class Notes(gr.HTML):
         value: str | None = None,
         *,
         items: Mapping[str, Any] | None = None,
-        words: Mapping[str, str] | None = None,
+        texts: Mapping[str, str] | None = None,
         elem_id: str | None = None,
         elem_classes: list[str] | str | None = None,
         label: str | None = None,
@@ -128,16 +128,16 @@ class Notes(gr.HTML):
             visible=visible,
             render=render,
             items=dict(items or {}),
-            texts=dict(words or notes_texts("en")),
+            texts=dict(texts or notes_texts("en")),
             **kwargs,
         )
 
 
 def compare_texts(lang: str) -> dict[str, str]:
     """The compare view's words: its own, the states of a render, and the names of methods."""
-    return texts(lang, "compare.", "status.", "method.")
+    return _texts(lang, "compare.", "status.", "method.")
 
 
 def notes_texts(lang: str) -> dict[str, str]:
     """The words of notes and errors."""
-    return texts(lang, "note.", "error.")
+    return _texts(lang, "note.", "error.")

@@ -53,19 +53,25 @@ def build_create(desk: Desk, words: Words, stamp: gr.Number) -> None:
         made = gr.Dropdown(
             choices=choices("en"), value=value, label=t(f"knob.{name}"), interactive=True, filterable=False, elem_id=f"knob-{name}"
         )  # fmt: skip
-        return words.add(made, label=f"knob.{name}", choices=choices)
+        words.add(made, label=f"knob.{name}", choices=choices)
+        return made
 
     ticks = gr.HTML(tick_style(desk, model), elem_id="ticks")
     with gr.Row(elem_id="desk"):
         with gr.Column(scale=20, min_width=320, elem_id="left"):
             painter = words.add(Painter(painter_value, texts=painter_texts("en"), elem_id="painter"), texts=painter_texts)
+            with gr.Accordion(t("knob.more"), open=False, elem_id="more") as more:
+                last = [slider(name) for name in SLIDERS[2:]]
+                live = gr.Checkbox(True, label=t("knob.live"), info=t("knob.live.help"), interactive=True, elem_id="knob-live")
+                words.add(live, label="knob.live", info="knob.live.help")
+            words.add(more, label="knob.more")
         with gr.Column(scale=13, min_width=320, elem_id="right"):
             compare = words.add(
-                Compare(compare_value(view), status=compare_status(view), words=compare_texts("en"), elem_id="compare"),
+                Compare(compare_value(view), status=compare_status(view), texts=compare_texts("en"), elem_id="compare"),
                 texts=compare_texts,
             )
             with gr.Row(elem_id="alphas"):
-                sliders = {name: slider(name) for name in SLIDERS[:2]}
+                first = [slider(name) for name in SLIDERS[:2]]
             with gr.Row(elem_id="choices"):
                 models = dropdown("model", desk.model_choices, model)
                 method = dropdown("method", lambda lang: desk.method_choices(lang, model), example.method if example else "scsa")
@@ -77,22 +83,16 @@ def build_create(desk: Desk, words: Words, stamp: gr.Number) -> None:
                 download = gr.DownloadButton(t("action.download"), value=view.download, interactive=there, elem_id="download")
                 words.add(download, label="action.download")
                 reset = words.add(gr.Button(t("action.reset"), elem_id="reset"), value="action.reset")
-            notes = words.add(Notes(items=note_items(view), words=notes_texts("en"), elem_id="notes"), texts=notes_texts)
-            with gr.Accordion(t("knob.more"), open=False, elem_id="more") as more:
-                sliders.update({name: slider(name) for name in SLIDERS[2:]})
-                live = gr.Checkbox(True, label=t("knob.live"), info=t("knob.live.help"), interactive=True, elem_id="knob-live")
-                words.add(live, label="knob.live", info="knob.live.help")
-            words.add(more, label="knob.more")
-    gallery = Gallery(cards.value("en"), words=texts("en", "gallery."), elem_id="gallery")
+            notes = words.add(Notes(items=note_items(view), texts=notes_texts("en"), elem_id="notes"), texts=notes_texts)
+    gallery = Gallery(cards.value("en"), texts=texts("en", "gallery."), elem_id="gallery")
     words.add(gallery, value=cards.value, texts=lambda lang: texts(lang, "gallery."))
 
     # -- wiring -----------------------------------------------------------------------
-    first, last = [sliders[k] for k in SLIDERS[:2]], [sliders[k] for k in SLIDERS[2:]]
     values = [painter, *first, models, method, size, *last, live, stamp]
     shown = [compare, notes, download, size]
     rendering: dict[str, Any] = {**_QUIET, "inputs": values, "outputs": shown, "js": _READ, "concurrency_limit": None}
 
-    changes = [event for s in sliders.values() for event in (s.input, s.release)]
+    changes: list[Any] = [event for s in (*first, *last) for event in (s.input, s.release)]
     changes += [method.input, size.input, live.input, On(painter, "edited")]
     gr.on(changes, desk.note, [stamp, live], None, js=_COUNT, queue=False, trigger_mode="multiple", **_QUIET)
     gr.on(changes, desk.live, trigger_mode="always_last", **rendering)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any
 
 import gradio as gr
 import numpy as np
 
 from scsa_core.engine import Engine, RenderRequest
 from scsa_core.errors import ScsaError
-from scsa_core.knobs import METHODS, Knobs, Method
+from scsa_core.knobs import METHODS, Knobs
 from scsa_core.labels import LabelMap
 
 from .exchange import Accepted, accept, import_maps, path_of, restore, restored_notes
@@ -73,7 +73,7 @@ class Desk:
             style_map=maps[1],
             links=links or None,
             backbone=values.model,
-            method=cast(Method, values.method if values.method in METHODS else "scsa"),
+            method=next((m for m in METHODS if m == values.method), "scsa"),
             knobs=self.engine.defaults(values.model).replace(
                 size=min(int(values.size), self.settings.sizes[-1]), **{name: getattr(values, name) for name in SLIDERS}
             ),
@@ -111,8 +111,10 @@ class Desk:
         )
         painter = example.painter_value(files)
         painter.update({side: painter[side] | {"picture": {"path": files[side]}} for side in SIDES})
-        values = Values(painter, *(getattr(knobs, k) for k in SLIDERS[:2]), example.backbone, example.method, knobs.size,
-                        *(getattr(knobs, k) for k in SLIDERS[2:]), True, 0)  # fmt: skip
+        values = Values(
+            painter, knobs.alpha1, knobs.alpha2, example.backbone, example.method, knobs.size,
+            knobs.stroke_size, knobs.keep_colours, knobs.soft_borders, True, 0,
+        )  # fmt: skip
         job = self.job(session, values)
         session.full = files.get("result")
         assert isinstance(job, Job)
@@ -178,7 +180,7 @@ class Desk:
     def picture(self, painter: dict[str, Any] | None, event: gr.EventData, request: gr.Request) -> list[Any]:
         """A picture was dropped: [painter, notes, alpha1, alpha2, model, method, size, stroke, colours, borders]."""
         session, nothing = self.sessions.get(request.session_hash), [gr.skip()] * 10
-        side = (event._data or {}).get("side")
+        side = str((event._data or {}).get("side"))
         path = path_of(painter, side) if side in SIDES else None
         if painter is None or path is None:
             return nothing
@@ -354,7 +356,7 @@ def view_updates(view: View, before: View | None) -> tuple[Any, Any, Any]:
     """Updates of compare view, notes and download button; only what changed is sent."""
     value = compare_value(view)
     changed = before is None or compare_value(before) != value
-    compare = gr.update(status=compare_status(view), **({"value": value} if changed else {}))
+    compare = gr.update(status=compare_status(view), **({"value": value} if changed else {}))  # type: ignore[arg-type]
     items = note_items(view)
     notes = gr.update(items=items) if before is None or note_items(before) != items else gr.skip()
     if before is not None and before.download == view.download:

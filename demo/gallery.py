@@ -20,7 +20,8 @@ from scsa_core.knobs import METHODS, Knobs, Method
 from scsa_core.labels import LabelMap, Region, default_region, read_maps
 
 from .painter import from_label_maps
-from .text import language, texts
+from .text import language
+from .text import texts as _texts
 from .theme import script, style
 from .words import EXAMPLE_ZH
 
@@ -148,7 +149,7 @@ class Gallery(gr.HTML):
         self,
         value: Mapping[str, Any] | None = None,
         *,
-        words: Mapping[str, str] | None = None,
+        texts: Mapping[str, str] | None = None,
         elem_id: str | None = None,
         elem_classes: list[str] | str | None = None,
         label: str | None = None,
@@ -167,7 +168,7 @@ class Gallery(gr.HTML):
             elem_classes=elem_classes,
             visible=visible,
             render=render,
-            texts=dict(words or texts("en", "gallery.")),
+            texts=dict(texts or _texts("en", "gallery.")),
             **kwargs,
         )
 

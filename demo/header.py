@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from .text import texts
+from .text import texts as _texts
 from .theme import script, style
 
 
@@ -19,7 +19,7 @@ class Header(gr.HTML):
         value: str | None = None,
         *,
         lang: str = "en",
-        words: Mapping[str, str] | None = None,
+        texts: Mapping[str, str] | None = None,
         elem_id: str | None = None,
         elem_classes: list[str] | str | None = None,
         label: str | None = None,
@@ -39,11 +39,11 @@ class Header(gr.HTML):
             visible=visible,
             render=render,
             lang=lang,
-            texts=dict(words or header_texts("en")),
+            texts=dict(texts or header_texts("en")),
             **kwargs,
         )
 
 
 def header_texts(lang: str) -> dict[str, str]:
     """The header's words."""
-    return texts(lang, "page.", "header.", "keys.")
+    return _texts(lang, "page.", "header.", "keys.")

@@ -313,7 +313,8 @@ class Studio:
         else:
             run.interruptible = slow
             yield self._show(session, state="rendering", said=Said("status.starting"), fraction=0.0, error=None)
-        request, extra = job.request, ()
+        request: RenderRequest = job.request
+        extra: tuple[Said, ...] = ()
         while True:
             try:
                 async for step in self._compute(session, run, self.engine.render, request):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 from scsa_core import errors
@@ -81,7 +82,7 @@ class Words:
         """Register `component`; a string is a key, a function takes the language. Returns the component."""
         makers = self._made.setdefault(component, {})
         for name, source in properties.items():
-            makers[name] = (lambda lang, key=source: t(key, lang)) if isinstance(source, str) else source
+            makers[name] = partial(t, source) if isinstance(source, str) else source
         return component
 
     @property
@@ -107,6 +108,8 @@ def _describe(error: BaseException, context: Mapping[str, Any]) -> tuple[Said, S
             return Said("error.unreadable_like", {"kind": kind}), use_other
         case errors.UnreadableImage():
             return Said("error.unreadable"), use_other
+        case errors.ImageSizeError(size=(0, 0)):
+            return Said("error.far_too_large", {"limit": context.get("limit", 50)}), Said("error.do.smaller")
         case errors.ImageSizeError(size=(int(w), int(h))):
             if min(w, h) < 64:
                 return Said("error.too_small", {"w": w, "h": h}), Said("error.do.larger")

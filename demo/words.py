@@ -192,6 +192,7 @@ TEXT: dict[str, tuple[str, str]] = {
         "The picture is {w} × {h}; the limit here is {limit} megapixels.",
         "图片为 {w} × {h}，此处上限为 {limit} 百万像素。",
     ),
+    "error.far_too_large": ("The picture is far too large; the limit is {limit} megapixels.", "图片过大；上限为 {limit} 百万像素。"),
     "error.too_small": ("The picture is only {w} × {h} pixels.", "图片只有 {w} × {h} 像素。"),
     "error.map": ("The map cannot be used: {detail}.", "无法使用该区域图：{detail}。"),
     "error.knob": ("A setting cannot be used: {detail}.", "无法使用某项设置：{detail}。"),

@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import Image
 
 from scsa_core.engine import Engine, RenderRequest
-from scsa_core.images import load_image
+from scsa_core.images import load_image, open_image
 from scsa_core.knobs import Method
 from scsa_core.labels import LabelMap, read_maps
 
@@ -23,6 +23,13 @@ class Stylized:
     image: Image.Image
     timings: dict[str, float]
     warnings: list[str]
+
+
+def _colour_picture(m: Picture | LabelMap) -> Image.Image:
+    """A colour map as it is in its file; alpha is dropped, as the reference does."""
+    if isinstance(m, LabelMap):
+        return m.to_colour_image()
+    return (m if isinstance(m, Image.Image) else open_image(m)).convert("RGB")
 
 
 class Stylizer:
@@ -69,7 +76,7 @@ class Stylizer:
             maps = read_maps(content_map, style_map)
         pictures = None
         if reference and content_map is not None and style_map is not None:
-            pictures = tuple(m.to_colour_image() if isinstance(m, LabelMap) else load_image(m) for m in (content_map, style_map))
+            pictures = tuple(_colour_picture(m) for m in (content_map, style_map))
         request = RenderRequest(
             content=load_image(content),
             style=load_image(style),

@@ -76,7 +76,8 @@ class Lite:
         encoder = caffe_vgg16(checkpoints.read_shards(shards, "vgg16"), scale, TAP)
         decoder = LiteDecoder()
         checkpoints.load_into(decoder, checkpoints.read_tensors(path), "Lite's decoder")
-        return cls(encoder.to(device), decoder.to(device), checkpoints.fingerprint([path]))
+        files = [checkpoints.find(*file) for file in FILES]
+        return cls(encoder.to(device), decoder.to(device), checkpoints.fingerprint(files))
 
     def encode(self, picture: Tensor, *, role: str, checkpoint: Checkpoint = no_checkpoint) -> Features:
         checkpoint()

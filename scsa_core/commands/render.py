@@ -22,6 +22,7 @@ from scsa_core.errors import ImageError, LabelError
 from scsa_core.images import load_image, open_image
 from scsa_core.knobs import METHODS
 from scsa_core.labels import LabelMap, read_maps
+from scsa_core.pairing import Pairing
 from scsa_core.progress import Progress
 from scsa_core.recipe import Recipe, embed, picture_sha256
 
@@ -49,6 +50,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="Its regions: a picture of flat colours, or a greyscale one of region numbers. Give both maps or none.",
     )
     pictures.add_argument("--style-map", type=Path, metavar="FILE", help="The style's regions; the same colour is the same region.")
+    pictures.add_argument(
+        "--links",
+        metavar="JSON",
+        help='Content region: style regions that feed it, e.g. \'{"4": [3, 1]}\'; without an entry: the same number; []: the whole style.',
+    )
     pictures.add_argument(
         "--out", required=True, type=Path, metavar="FILE", help="Result: .png (carries all settings), .jpg or .webp."
     )
@@ -109,6 +115,7 @@ def _request(args: argparse.Namespace, engine: Engine) -> tuple[RenderRequest, l
         style=_open("--style", args.style),
         content_map=content_map,
         style_map=style_map,
+        links=None if args.links is None else Pairing.from_json(args.links).links,
         backbone=args.backbone,
         method=args.method,
         knobs=knobs,

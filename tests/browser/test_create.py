@@ -1,0 +1,185 @@
+"""The Create tab as a person uses it: the real app, the shipped model, a real browser."""
+
+from __future__ import annotations
+
+import io
+import os
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+SLOW = 180_000  # ms: a render on two busy cores
+SHOTS = os.environ.get("SCSA_SCREENSHOTS")
+
+
+class Studio:
+    """What a person sees and does on the page."""
+
+    def __init__(self, page, url) -> None:
+        self.page, self.problems = page, []
+        page.on("pageerror", lambda e: self.problems.append(str(e)))
+        page.goto(url)
+        page.locator("#compare img.cv-image[src]").first.wait_for(state="attached", timeout=60_000)
+        page.locator("#painter canvas").first.wait_for(timeout=60_000)
+
+    def status(self) -> str:
+        return self.page.locator("#compare [role=status]").first.inner_text()
+
+    def wait(self, *words: str, timeout: float = SLOW / 1000) -> str:
+        """Until the status line has one of the words."""
+        end = time.monotonic() + timeout
+        while time.monotonic() < end:
+            text = self.status()
+            if any(w in text for w in words):
+                return text
+            time.sleep(0.1)
+        raise AssertionError(f"the status stayed at {self.status()!r}, not {words}")
+
+    def shown(self) -> bytes:
+        """The bytes of the result picture on the page, decoded to pixels."""
+        source = self.page.locator("#compare .cv-result img.cv-image").get_attribute("src")
+        body = self.page.request.get(source).body()
+        return Image.open(io.BytesIO(body)).convert("RGB").tobytes()
+
+    def repainted(self, before: bytes) -> bytes:
+        """The full result that replaces `before`, its baseline painted too."""
+        end = time.monotonic() + SLOW / 1000
+        while time.monotonic() < end:
+            if "Done in" in self.status() and "baseline" not in self.status():
+                now = self.shown()
+                if now != before and "Done in" in self.status():
+                    return now
+            time.sleep(0.2)
+        raise AssertionError(f"the picture did not change; status {self.status()!r}")
+
+    def size(self, label: str) -> None:
+        self.page.locator("#knob-size input").click()
+        self.page.get_by_role("option", name=label).first.click()
+
+    def nudge(self, name: str, key: str, times: int = 1) -> None:
+        slider = self.page.locator(f"#knob-{name} input[type=range]")
+        slider.focus()
+        for _ in range(times):
+            self.page.keyboard.press(key)
+
+    def stroke(self) -> None:
+        box = self.page.locator("#painter canvas").first.bounding_box()
+        self.page.mouse.move(box["x"] + box["width"] * 0.2, box["y"] + box["height"] * 0.5)
+        self.page.mouse.down()
+        self.page.mouse.move(box["x"] + box["width"] * 0.8, box["y"] + box["height"] * 0.55, steps=8)
+        self.page.mouse.up()
+
+    def shot(self, name: str, **options) -> None:
+        if SHOTS:
+            Path(SHOTS).mkdir(parents=True, exist_ok=True)
+            self.page.screenshot(path=Path(SHOTS) / f"{name}.png", **options)
+
+
+@pytest.fixture
+def studio(browser, app_url):
+    page = browser.new_page(viewport={"width": 1440, "height": 900})
+    opened = Studio(page, app_url)
+    yield opened
+    assert not opened.problems
+    page.close()
+
+
+def test_the_page_opens_on_an_example_with_its_stored_result(studio):
+    assert "Stored result" in studio.status()
+    assert studio.page.locator("h1").count() == 1
+    assert studio.page.locator("#compare .cv-result img.cv-image").get_attribute("alt").startswith("Stored result")
+    assert len(studio.shown()) > 100_000
+    studio.shot("open-1440")
+
+
+def test_a_knob_and_a_stroke_change_the_picture(studio):
+    stored = studio.shown()
+    studio.size("256 px")
+    small = studio.repainted(stored)
+    studio.nudge("alpha1", "ArrowRight", 6)
+    moved = studio.repainted(small)
+    assert studio.page.locator("#knob-alpha1 input[type=number]").input_value() == "0.8"
+    studio.stroke()
+    painted = studio.repainted(moved)
+    studio.page.locator("#painter canvas").first.focus()
+    studio.page.keyboard.press("Control+z")
+    undone = studio.repainted(painted)
+    assert undone == moved
+    studio.shot("painted-1440")
+
+
+def test_cancel_keeps_the_last_picture(studio):
+    stored = studio.shown()
+    studio.page.locator("#more button").first.click()
+    studio.page.locator("#knob-live input").uncheck()
+    studio.size("1024 px")
+    studio.wait("Settings changed")
+    studio.page.locator("#render").click()
+    studio.page.locator("#compare .cv-cancel").wait_for(timeout=20_000)
+    studio.page.locator("#compare .cv-cancel").click()
+    assert "Cancelled after" in studio.wait("Cancelled", timeout=60)
+    assert studio.shown() == stored
+
+
+def test_a_broken_upload_says_so_and_loses_nothing(studio, tmp_path):
+    stored = studio.shown()
+    regions = studio.page.locator("#painter").inner_text()
+    broken = tmp_path / "photo.png"
+    broken.write_bytes(b"this is no picture")
+    studio.page.locator("#painter input[type=file]").first.set_input_files(str(broken))
+    alert = studio.page.locator("#painter [role=alert]").filter(has_text="picture")
+    alert.first.wait_for(timeout=30_000)
+    assert "can't read" in alert.first.inner_text() or "isn't a picture" in alert.first.inner_text()
+    assert studio.shown() == stored
+    assert "Greenery" in regions and "Greenery" in studio.page.locator("#painter").inner_text()
+    studio.shot("refused-1440")
+
+
+def test_a_download_brings_its_settings_back(studio, tmp_path):
+    stored = studio.shown()
+    studio.size("256 px")
+    small = studio.repainted(stored)
+    studio.nudge("alpha2", "ArrowLeft", 4)
+    shown = studio.repainted(small)
+    with studio.page.expect_download() as caught:
+        studio.page.locator("#download").click()
+    path = tmp_path / "ours.png"
+    caught.value.save_as(path)
+    assert Image.open(path).convert("RGB").tobytes() == shown
+    studio.page.locator("#knob-alpha2").get_by_role("button").first.click()
+    studio.wait("Done in", "Up to date")
+    value = studio.page.locator("#knob-alpha2 input[type=number]")
+    before = value.input_value()
+    studio.page.locator("#painter input[type=file]").first.set_input_files(str(path))
+    end = time.monotonic() + 30
+    while value.input_value() == before and time.monotonic() < end:
+        time.sleep(0.1)
+    assert float(value.input_value()) == pytest.approx(float(before) - 0.2)
+
+
+def test_another_example_restores_everything_without_rendering(studio):
+    first = studio.shown()
+    studio.page.locator("#gallery button").nth(1).click()
+    end = time.monotonic() + 30
+    while studio.shown() == first and time.monotonic() < end:
+        time.sleep(0.2)
+    assert "Stored result" in studio.status()
+    assert "Hair" in studio.page.locator("#painter").inner_text()
+
+
+def test_the_language_switch_reaches_the_page(studio):
+    studio.page.get_by_role("button", name="中文").click()
+    studio.page.get_by_role("button", name="渲染").first.wait_for(timeout=20_000)
+    assert studio.page.locator("html").get_attribute("lang").startswith("zh")
+    studio.shot("chinese-1440")
+
+
+def test_nothing_overflows_on_a_phone(browser, app_url):
+    page = browser.new_page(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    studio = Studio(page, app_url)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 391
+    assert page.locator("#render").is_visible() or page.locator("#compare .cv-render").is_visible()
+    studio.shot("open-390", full_page=True)
+    page.close()

@@ -1,0 +1,207 @@
+"""One visitor's renders, with an engine that does what the test says: newest wins, nothing raises, nothing is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from demo.line import Line
+from demo.session import Job, Session, Sessions, Studio, View
+from demo.text import Said
+from scsa_core.engine import RenderRequest, RenderResult
+from scsa_core.errors import LabelError, OutOfMemory
+from scsa_core.knobs import Knobs
+from scsa_core.progress import Progress
+
+
+class FakeEngine:
+    """Paints one colour a request, in `seconds`, at checkpoints; fails where told."""
+
+    def __init__(self, seconds=0.0, estimate=0.1, error=None):
+        self.seconds, self.estimate, self.error = seconds, estimate, error
+        self.calls, self.lock = [], threading.Lock()
+
+    def _work(self, kind, request, progress, cancel):
+        with self.lock:
+            self.calls.append((kind, request.method, request.knobs.alpha1, request.knobs.size))
+        if progress:
+            progress(Progress("paint", 0.5))
+        end = time.monotonic() + self.seconds
+        while time.monotonic() < end:
+            cancel.checkpoint()
+            time.sleep(0.005)
+        error = self.error(request) if self.error else None
+        if error:
+            raise error
+        colour = (round(request.knobs.alpha1 * 100), 0, 255 if kind == "preview" else 0)
+        return RenderResult(Image.new("RGB", (32, 32), colour), {"total": 0.1}, (), request, 0, "ab")
+
+    def render(self, request, *, progress=None, cancel=None):
+        return self._work("render", request, progress, cancel)
+
+    def preview(self, request, *, progress=None, cancel=None):
+        return self._work("preview", request, progress, cancel)
+
+    def estimate_seconds(self, request):
+        return self.estimate
+
+
+def job(alpha1=0.5, size=256, **changes):
+    picture = Image.fromarray(np.zeros((32, 32, 3), np.uint8))
+    return Job(RenderRequest(picture, picture, knobs=Knobs(alpha1=alpha1, size=size), **changes), "c.png", "s.png", "Lite")
+
+
+@pytest.fixture
+def files():
+    return {}
+
+
+def studio(engine, files):
+    def publish(data, name):
+        path = f"{len(files)}-{name}"
+        files[path] = data
+        return path
+
+    return Studio(engine, publish)
+
+
+async def follow(desk, session, make, stamp=1, force=True, live=True):
+    return [view async for view in desk.render(session, make, stamp=stamp, force=force, live=live)]
+
+
+def test_a_render_shows_result_then_baseline(files):
+    engine, session = FakeEngine(), Session("a")
+    views = asyncio.run(follow(studio(engine, files), session, job))
+    assert [v.state for v in views][-1] == "done" and views[-1].result.endswith("-scsa-256.png".replace("256", "32"))
+    assert [c[1] for c in engine.calls] == ["scsa", "baseline"]
+    assert views[-1].baseline and views[-1].download == views[-1].result and not views[-1].more
+
+
+def test_a_slow_render_shows_a_preview_first_and_the_result_is_never_empty(files):
+    engine, session = FakeEngine(estimate=5.0), Session("a", View(result="old.png"))
+    session.full = "old.png"
+    views = asyncio.run(follow(studio(engine, files), session, job))
+    assert engine.calls[0][0] == "preview" and any(v.preview for v in views)
+    assert all(v.result for v in views) and not views[-1].preview
+
+
+def test_the_newest_change_wins(files):
+    engine, session = FakeEngine(seconds=0.4, estimate=2.0), Session("a")
+    desk = studio(engine, files)
+
+    async def main():
+        first = asyncio.create_task(follow(desk, session, lambda: job(0.1), stamp=1, force=False))
+        await asyncio.sleep(0.2)
+        session.note(2, stops=True)
+        return await asyncio.gather(first, follow(desk, session, lambda: job(0.9), stamp=2, force=False))
+
+    old, new = asyncio.run(main())
+    assert not any(v.state in ("failed", "done") for v in old)
+    assert new[-1].state == "done"
+    pixels = Image.open(__import__("io").BytesIO(files[new[-1].result])).getpixel((0, 0))
+    assert pixels == (90, 0, 0)
+    assert session.run is None and len(desk.line) == 0
+
+
+def test_an_older_change_that_arrives_late_does_nothing(files):
+    engine, session = FakeEngine(), Session("a")
+    session.note(5, stops=True)
+    assert asyncio.run(follow(studio(engine, files), session, job, stamp=3, force=False)) == []
+    assert not engine.calls
+
+
+def test_cancel_brings_the_last_picture_back_and_frees_the_line(files):
+    engine, session = FakeEngine(seconds=5, estimate=2.0), Session("a", View(result="old.png"))
+    session.full = "old.png"
+    desk = studio(engine, files)
+
+    async def main():
+        task = asyncio.create_task(follow(desk, session, job))
+        await asyncio.sleep(0.3)
+        started = time.monotonic()
+        assert session.cancel()
+        return await task, time.monotonic() - started
+
+    views, seconds = asyncio.run(main())
+    assert views[-1].state == "cancelled" and views[-1].result == "old.png" and seconds < 1
+    assert len(desk.line) == 0 and not session.cancel()
+
+
+@pytest.mark.parametrize("error", [LabelError("bad"), OutOfMemory("no room"), MemoryError(), RuntimeError("secret")])
+def test_a_failure_is_words_and_keeps_the_picture(files, error):
+    engine, session = FakeEngine(error=lambda _: error), Session("a", View(result="old.png"))
+    session.full = "old.png"
+    views = asyncio.run(follow(studio(engine, files), session, job))
+    last = views[-1]
+    assert last.state == "failed" and last.result == "old.png" and last.error
+    said = last.error.what.in_("en") + last.error.do.in_("en")
+    assert "secret" not in said
+    assert bool(last.error.reference) == isinstance(error, RuntimeError) and session.run is None
+
+
+def test_too_little_memory_is_tried_smaller_and_said(files):
+    engine = FakeEngine(error=lambda r: OutOfMemory("x") if r.knobs.size > 384 and r.method == "scsa" else None)
+    views = asyncio.run(follow(studio(engine, files), Session("a"), lambda: job(size=768)))
+    assert views[-1].state == "done" and [n.key for n in views[-1].notes] == ["note.smaller"]
+    assert [c[3] for c in engine.calls if c[1] == "scsa"] == [768, 512, 384]
+
+
+def test_a_failed_baseline_leaves_the_result_alone(files):
+    engine = FakeEngine(error=lambda r: RuntimeError("x") if r.method == "baseline" else None)
+    views = asyncio.run(follow(studio(engine, files), Session("a"), job))
+    assert views[-1].state == "done" and views[-1].result and not views[-1].baseline
+
+
+def test_without_live_a_change_only_says_that_it_is_stale(files):
+    engine = FakeEngine()
+    views = asyncio.run(follow(studio(engine, files), Session("a"), job, force=False, live=False))
+    assert [v.state for v in views] == ["stale"] and not engine.calls
+
+
+def test_what_is_missing_is_said(files):
+    views = asyncio.run(follow(studio(FakeEngine(), files), Session("a"), lambda: Said("status.need_style")))
+    assert views[-1].said.key == "status.need_style" and views[-1].state == "idle"
+
+
+def test_two_visitors_take_turns_and_see_their_place(files):
+    engine = FakeEngine(seconds=0.7)
+    desk = studio(engine, files)
+
+    async def main():
+        return await asyncio.gather(
+            follow(desk, Session("a"), lambda: job(0.1)), follow(desk, Session("b"), lambda: job(0.9))
+        )
+
+    first, second = asyncio.run(main())
+    assert first[-1].state == second[-1].state == "done"
+    assert any(v.state == "queued" for v in first + second)
+    assert {Image.open(__import__("io").BytesIO(files[v[-1].result])).getpixel((0, 0))[0] for v in (first, second)} == {10, 90}
+
+
+def test_sessions_are_kept_by_key_and_dropped_when_closed():
+    opened = []
+    sessions = Sessions(opened.append)
+    assert sessions.get("a") is sessions.get("a") and len(opened) == 1
+    assert sessions.get(None) is not sessions.get(None)
+    run = sessions.get("a").begin(1)
+    sessions.close("a")
+    assert run.token.cancelled and sessions.get("a") is not opened[0]
+
+
+def test_a_place_given_up_for_a_newer_request_is_kept_for_a_moment():
+    now = [0.0]
+    line = Line(lambda: now[0])
+    first, mine, other = line.enter("x"), line.enter("me"), line.enter("y")
+    line.leave(mine, returning=True)
+    again = line.enter("me")
+    assert line.position(again) == 1 and line.position(other) == 2
+    line.leave(again, returning=True)
+    now[0] = 10.0
+    assert line.position(other) == 1
+    line.leave(first)
+    assert line.position(other) == 0 and len(line) == 1

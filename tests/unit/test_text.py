@@ -1,0 +1,62 @@
+"""Every visible word exists in both languages, and every error has its words."""
+
+import pytest
+
+from demo import words
+from demo.painter_text import TEXT_KEYS
+from demo.text import PAINTER_ZH, TEXT, Said, error_words, language, t, texts
+from scsa_core import errors
+from scsa_core.progress import STAGES
+
+
+def test_every_key_has_both_languages_with_the_same_fields():
+    import re
+
+    for key, (english, chinese) in TEXT.items():
+        assert english, key
+        assert chinese, key
+        assert set(re.findall(r"{\w+}", english)) == set(re.findall(r"{\w+}", chinese)), key
+
+
+def test_the_painter_is_translated_whole():
+    assert set(PAINTER_ZH) == set(TEXT_KEYS)
+    assert words.EXAMPLE_ZH
+
+
+def test_stages_and_methods_have_words():
+    for stage in STAGES:
+        assert f"status.{stage}" in TEXT
+
+
+def test_filling_in_and_prefixes():
+    assert t("status.done", "en", seconds="1.2") == "Done in 1.2 s"
+    assert set(texts("zh", "gallery.")) == {k for k in TEXT if k.startswith("gallery.")}
+    with pytest.raises(KeyError):
+        t("no.such.key", "en")
+
+
+@pytest.mark.parametrize(("said", "found"), [("zh-HK", "zh"), ("zh", "zh"), ("en-GB", "en"), (None, "en"), ("fr", "en")])
+def test_languages(said, found):
+    assert language(said) == found
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.UnreadableImage("x"), errors.UnreadableImage("x", looks_like="an SVG"), errors.ImageSizeError("x", size=(1, 1)),
+        errors.ImageSizeError("x", size=(30000, 30000)), errors.ImageSizeError("x", size=(0, 0)), errors.LabelError("x"),
+        errors.KnobError("x", knob="alpha1"), errors.CheckpointMissing("x", path="p", hint="Put it there."), errors.CheckpointCorrupt("x"),
+        errors.RecipeError("x"), errors.OutOfMemory("x"), MemoryError(), RuntimeError("secret detail"),
+    ],
+)  # fmt: skip
+def test_errors_say_what_happened_and_what_to_do(error):
+    for lang in ("en", "zh"):
+        words = error_words(error, reference="ab", model="SANet", size=512, limit=50)
+        said = words.what.in_(lang) + " " + words.do.in_(lang)
+        assert "{" not in said and "secret" not in said and "Error" not in said
+        assert words.what.in_(lang) and words.do.in_(lang)
+
+
+def test_what_is_said_can_be_said_again_in_another_language():
+    said = Said("status.cancelled", {"seconds": "3"})
+    assert "3" in said.in_("en") and "3" in said.in_("zh") and said.in_("en") != said.in_("zh")
