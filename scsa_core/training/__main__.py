@@ -31,7 +31,7 @@ def _start(args: argparse.Namespace, weights: dict[str, torch.Tensor]) -> None:
 
 
 def _train(args: argparse.Namespace, weights: dict[str, torch.Tensor]) -> None:
-    start = args.out / "ridge.safetensors"
+    start = args.start or args.out / "ridge.safetensors"
     with safe_open(start, "pt") as f:
         scale = json.loads(f.metadata()["encoder_scale"])
     plan = PLANS[args.phase]
@@ -48,7 +48,7 @@ def _train(args: argparse.Namespace, weights: dict[str, torch.Tensor]) -> None:
     own, before = args.out / f"{args.phase}.pt", args.out / "reconstruct.pt"
     if own.exists():
         trainer.load(own)
-    elif args.phase == "stylise" and before.exists():
+    elif args.phase == "stylise" and before.exists() and not args.start:
         average = torch.load(before, weights_only=True)["average"]
         decoder.load_state_dict(average)
         trainer.average = {k: v.clone() for k, v in average.items()}
@@ -56,7 +56,7 @@ def _train(args: argparse.Namespace, weights: dict[str, torch.Tensor]) -> None:
 
 
 def _export(args: argparse.Namespace) -> None:
-    with safe_open(args.out / "ridge.safetensors", "pt") as f:
+    with safe_open(args.start or args.out / "ridge.safetensors", "pt") as f:
         scale = f.metadata()["encoder_scale"]
     state = torch.load(args.out / f"{args.phase}.pt", weights_only=True)
     half = {k: v.half().contiguous() for k, v in state["average"].items()}
@@ -72,6 +72,7 @@ def main() -> None:
     parser.add_argument("--vgg", type=Path, help="safetensors with torchvision's VGG-16 keys, Caffe convention")
     parser.add_argument("--out", type=Path, required=True, help="folder for states, logs and sheets")
     parser.add_argument("--phase", choices=tuple(PLANS), default="stylise")
+    parser.add_argument("--start", type=Path, help="decoder to begin from, e.g. the shipped one (default: ridge.safetensors in --out)")
     parser.add_argument("--steps", type=int, help="length of the phase instead of the plan's")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
