@@ -40,7 +40,7 @@ def build_demo(settings: Settings, engine: Engine | None = None) -> gr.Blocks:
                 build_create(desk, words, stamp)
             with gr.Tab(t("tab.models"), id="models") as models:
                 text = words.add(gr.Markdown(desk.models_text("en"), elem_id="models-text"), value=desk.models_text)
-                again = words.add(gr.Button(t("models.refresh"), size="sm"), value="models.refresh")
+                again = words.add(gr.Button(t("models.refresh"), size="sm", elem_id="models-again"), value="models.refresh")
         words.add(create, label="tab.create")
         words.add(models, label="tab.models")
 

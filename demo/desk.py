@@ -20,7 +20,7 @@ from .files import Pictures, publish
 from .gallery import Example, load_examples
 from .painter import SIDES, empty_value, to_label_maps
 from .session import Job, Session, Sessions, Studio, View
-from .settings import Settings
+from .settings import ROOT, Settings
 from .text import Said, error_words, t
 
 SLIDERS = ("alpha1", "alpha2", "stroke_size", "keep_colours", "soft_borders")
@@ -313,7 +313,8 @@ class Desk:
             lines.append(f"### {info.title} — {t('models.ready' if state.ready else 'models.missing', lang)}")
             lines.append(info.line)
             if not state.ready:
-                lines.append(" ".join(part for part in (state.reason, state.hint) if part))
+                said = ". ".join(part.rstrip(".") for part in (state.reason, state.hint) if part)
+                lines.append(f"{said[:1].upper()}{said[1:]}.".replace(f"{ROOT}/", ""))
             knobs = Knobs.for_family(info.defaults)
             lines.append(t("models.defaults", lang, alpha1=f"{knobs.alpha1:g}", alpha2=f"{knobs.alpha2:g}"))
             lines.append(t("models.licence", lang, licence=info.licence))

@@ -234,7 +234,7 @@ class Studio:
             self._adopt(session, job)
             if same and not force:
                 session.drop()
-                yield self._show(session, state="idle", said=Said("status.same"), result=session.full, preview=False, error=None)
+                yield self._same(session)
                 if not live or session.view.baseline:
                     return
             elif not live and not force:
@@ -396,6 +396,13 @@ class Studio:
     def _show(self, session: Session, **changes: Any) -> View:
         session.view = dataclasses.replace(session.view, **changes)
         return session.view
+
+    def _same(self, session: Session) -> View:
+        """Nothing to paint: the full result is shown. A result just done keeps its time: one choice may count twice."""
+        view = session.view
+        if view.state == "done" and view.result == session.full:
+            return self._show(session, said=Said("status.done", view.said.args), preview=False, more=False, error=None)
+        return self._show(session, state="idle", said=Said("status.same"), result=session.full, preview=False, more=False, error=None)
 
     def _progress(self, session: Session, state: State, step: Progress) -> View:
         return self._show(session, state=state, said=Said(f"status.{step.stage}"), fraction=step.fraction)

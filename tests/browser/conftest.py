@@ -58,8 +58,9 @@ def app_url(tmp_path_factory):
         process.wait(20)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
+    """Closed with its module: Playwright keeps an event loop running in this thread while it is open."""
     path = chromium_path()
     from playwright.sync_api import sync_playwright
 

@@ -23,6 +23,7 @@ class Studio:
         page.goto(url)
         page.locator("#compare img.cv-image[src]").first.wait_for(state="attached", timeout=60_000)
         page.locator("#painter canvas").first.wait_for(timeout=60_000)
+        page.locator("#painter").get_by_text("Greenery").first.wait_for(timeout=60_000)
 
     def status(self) -> str:
         return self.page.locator("#compare [role=status]").first.inner_text()
@@ -44,19 +45,22 @@ class Studio:
         return Image.open(io.BytesIO(body)).convert("RGB").tobytes()
 
     def repainted(self, before: bytes) -> bytes:
-        """The full result that replaces `before`, its baseline painted too."""
-        end = time.monotonic() + SLOW / 1000
+        """The full result that replaces `before`, once nothing moves any more: a live slider shows its way too."""
+        end, since, last = time.monotonic() + SLOW / 1000, 0.0, before
         while time.monotonic() < end:
-            if "Done in" in self.status() and "baseline" not in self.status():
-                now = self.shown()
-                if now != before and "Done in" in self.status():
-                    return now
+            settled = "Done in" in self.status() and "baseline" not in self.status()
+            now = self.shown() if settled else before
+            if now != last or not settled:
+                last, since = now, time.monotonic()
+            if now != before and settled and time.monotonic() - since > 2:
+                return now
             time.sleep(0.2)
         raise AssertionError(f"the picture did not change; status {self.status()!r}")
 
     def size(self, label: str) -> None:
         self.page.locator("#knob-size input").click()
         self.page.get_by_role("option", name=label).first.click()
+        assert label in self.page.locator("#knob-size input").input_value()
 
     def nudge(self, name: str, key: str, times: int = 1) -> None:
         slider = self.page.locator(f"#knob-{name} input[type=range]")
@@ -117,9 +121,9 @@ def test_cancel_keeps_the_last_picture(studio):
     studio.size("1024 px")
     studio.wait("Settings changed")
     studio.page.locator("#render").click()
-    studio.page.locator("#compare .cv-cancel").wait_for(timeout=20_000)
+    studio.page.locator("#compare .cv-cancel").wait_for(timeout=60_000)
     studio.page.locator("#compare .cv-cancel").click()
-    assert "Cancelled after" in studio.wait("Cancelled", timeout=60)
+    assert "Cancelled after" in studio.wait("Cancelled", timeout=120)
     assert studio.shown() == stored
 
 

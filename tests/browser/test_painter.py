@@ -32,20 +32,11 @@ if not REQUIRED:
 
 import gradio as gr
 import httpx
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from demo.painter import TEXT_KEYS, Painter, decode_map, empty_value, from_label_maps, to_label_maps
 from scsa_core.labels import LabelMap, Region
 
-ARGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 PHOTOS = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "examples"
 
 
@@ -116,14 +107,6 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     made = Host(tmp_path_factory.mktemp("painter"))
     yield made
     made.demo.close()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
-        yield opened
-        opened.close()
 
 
 class Desk:
