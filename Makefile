@@ -11,6 +11,7 @@ test: $(VENV)/.ready-dev lint  ## set everything up and pass the tests
 	GRADIO_ANALYTICS_ENABLED=False $(BIN)/python -m pytest --cov --cov-report=term tests
 
 lint: $(VENV)/.ready-dev
+	rm -f demo/*.pyi  # Gradio writes these beside our components; a stale one misleads mypy
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 

@@ -19,8 +19,9 @@ from .exchange import Accepted, accept, import_maps, path_of, restore, restored_
 from .files import Pictures, publish
 from .gallery import Example, load_examples
 from .painter import SIDES, empty_value, to_label_maps
-from .session import Job, Session, Sessions, Studio, View
+from .session import Job, Session, Sessions, View
 from .settings import ROOT, Settings
+from .studio import Studio
 from .text import Said, error_words, t
 
 SLIDERS = ("alpha1", "alpha2", "stroke_size", "keep_colours", "soft_borders")

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from demo.line import Line
-from demo.session import Job, Session, Sessions, Studio, View
+from demo.session import Job, Session, Sessions, View
+from demo.studio import Studio
 from demo.text import Said
 from scsa_core.engine import RenderRequest, RenderResult
 from scsa_core.errors import LabelError, OutOfMemory

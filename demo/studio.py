@@ -1,0 +1,320 @@
+"""One visitor's renders: the newest request wins, the last good picture stays, nothing raises.
+
+A `Studio` turns a `Job` into a stream of `View`s: queued, preview, stages, result, baseline.
+It knows nothing of Gradio; `create.py` shows the views.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, Protocol
+
+from PIL import Image
+
+from scsa_core import __version__
+from scsa_core.engine import RenderRequest, RenderResult
+from scsa_core.errors import Cancelled, OutOfMemory, ScsaError
+from scsa_core.images import encode_png, working_size
+from scsa_core.knobs import SIZES
+from scsa_core.notes import Note
+from scsa_core.progress import CancelToken, Progress
+from scsa_core.recipe import Recipe, embed
+
+from .line import Line, Place
+from .session import Job, Run, Session, State, View
+from .text import Said, error_words
+
+log = logging.getLogger("scsa.demo")
+
+PREVIEW_ABOVE = 1.0
+"""Seconds: a render expected to take longer shows a preview first."""
+LIVE_LIMIT = 12.0
+"""Seconds: a live render expected to take longer stops at the preview."""
+POLL = 0.08
+
+
+class EngineLike(Protocol):
+    """What the page needs of an engine."""
+
+    def render(self, request: RenderRequest, *, progress: Any = None, cancel: CancelToken | None = None) -> RenderResult: ...
+    def preview(self, request: RenderRequest, *, progress: Any = None, cancel: CancelToken | None = None) -> RenderResult: ...
+    def estimate_seconds(self, request: RenderRequest) -> float | None: ...
+
+
+class Studio:
+    """Renders for all visitors of one page. publish(data, file name) -> path that the browser may fetch."""
+
+    def __init__(self, engine: EngineLike, publish: Callable[[bytes, str], str]) -> None:
+        self.engine, self.publish = engine, publish
+        self.line = Line()
+        self._pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="render")
+
+    async def render(
+        self, session: Session, make_job: Callable[[], Job | Said], *, stamp: int, force: bool, live: bool
+    ) -> AsyncIterator[View]:
+        """The views of a change (force: of the Render button). Never raises but for the generator's own end."""
+        if not force and session.run is not None and not live:
+            session.stale = True
+            return
+        if stamp < session.newest and not force:
+            return
+        run: Run | None = None
+        job: Job | Said | None = None
+        try:
+            job = await asyncio.to_thread(make_job)
+            if isinstance(job, Said):
+                session.drop()
+                yield self._show(session, state="idle", said=job, error=None)
+                return
+            same = session.shown == job.fingerprint() and session.full is not None
+            self._adopt(session, job)
+            if same and not force:
+                session.drop()
+                yield self._same(session)
+                if not live or session.view.baseline:
+                    return
+            elif not live and not force:
+                session.drop()
+                yield self._show(session, state="stale", said=Said("status.stale"), more=False)
+                return
+            run = session.begin(stamp)
+            async for view in self._run(session, run, job, skip_result=same and not force, force=force):
+                yield view
+        except Cancelled:
+            if run is None or not run.asked or session.superseded(run):
+                return
+            yield self._restore(session, state="cancelled", said=Said("status.cancelled", {"seconds": run.seconds}))
+        except (ScsaError, MemoryError) as error:
+            if run is None or not session.superseded(run):
+                yield self._fail(session, error, job if isinstance(job, Job) else None)
+        except Exception as error:
+            yield self._fail(session, error, None)
+        finally:
+            if run is not None and session.run is run:
+                session.run = None
+
+    async def _run(self, session: Session, run: Run, job: Job, *, skip_result: bool, force: bool) -> AsyncIterator[View]:
+        place = self.line.enter(session.key)
+        try:
+            async for view in self._wait(session, run, place):
+                yield view
+            run.started = time.monotonic()
+            if not skip_result:
+                async for view in self._paint(session, run, job, force):
+                    yield view
+                if session.view.state != "done":
+                    return
+            async for view in self._baseline(session, run, job):
+                yield view
+        finally:
+            self.line.leave(place, returning=session.superseded(run))
+
+    async def _wait(self, session: Session, run: Run, place: Place) -> AsyncIterator[View]:
+        last, entered = 0, time.monotonic()
+        while position := self.line.position(place):
+            run.token.checkpoint()
+            # Not at once: the place ahead may be one's own older render, which is about to stop.
+            if position != last and time.monotonic() - entered > 0.5:
+                last, seconds = position, round(self.line.seconds_until(position))
+                said = Said("status.queued_eta", {"position": position, "seconds": max(1, seconds)})
+                yield self._show(session, state="queued", said=said, fraction=0.0, error=None)
+            await asyncio.sleep(POLL)
+        run.token.checkpoint()
+
+    async def _paint(self, session: Session, run: Run, job: Job, force: bool) -> AsyncIterator[View]:
+        assert job.request.knobs is not None
+        expected = await asyncio.to_thread(self.engine.estimate_seconds, job.request)
+        slow = expected is None or expected > PREVIEW_ABOVE
+        if slow and job.request.knobs.size >= 192:
+            # A preview is soon there: let it finish, so that a slider in motion shows its way.
+            run.interruptible = False
+            yield self._show(session, state="previewing", said=Said("status.starting"), fraction=0.0, error=None)
+            async for step in self._compute(session, run, self.engine.preview, job.request):
+                if isinstance(step, Progress):
+                    yield self._progress(session, "previewing", step)
+                else:
+                    path = await asyncio.to_thread(self._publish_preview, step.image)
+                    if session.run is not run:
+                        return
+                    shown = self._picture(job, path, preview=True)
+                    yield self._show(session, state="rendering", said=Said("status.starting"), fraction=0.0, **shown)
+            run.interruptible = True
+            if session.superseded(run):
+                return
+            expected = await asyncio.to_thread(self.engine.estimate_seconds, job.request)
+            if not force and expected is not None and expected > LIVE_LIMIT:
+                said = Said("status.stale_preview", {"seconds": round(expected)})
+                yield self._show(session, state="stale", said=said, fraction=0.0)
+                return
+        else:
+            run.interruptible = slow
+            yield self._show(session, state="rendering", said=Said("status.starting"), fraction=0.0, error=None)
+        request: RenderRequest = job.request
+        extra: tuple[Said, ...] = ()
+        while True:
+            try:
+                async for step in self._compute(session, run, self.engine.render, request):
+                    if isinstance(step, Progress):
+                        yield self._progress(session, "rendering", step)
+                    else:
+                        result = step
+                break
+            except OutOfMemory:
+                smaller = [s for s in SIZES if request.knobs is not None and s < request.knobs.size]
+                if not smaller:
+                    raise
+                assert request.knobs is not None
+                request = dataclasses.replace(request, knobs=request.knobs.replace(size=smaller[-1]))
+                extra = (Said("note.smaller", {"size": job.request.knobs.size, "used": smaller[-1]}),)
+        path = await asyncio.to_thread(self._publish_result, job, result)
+        if session.run is not run:
+            return
+        notes = extra + tuple(_note(note, job) for note in result.notes)
+        previous = session.full if session.full != path else session.view.previous
+        session.full, session.shown = path, job.fingerprint()
+        said = Said("status.done_stale" if session.stale else "status.done", {"seconds": run.seconds})
+        shown = self._picture(job, path, preview=False)
+        yield self._show(session, state="done", said=said, notes=notes, download=path, previous=previous, error=None, **shown)
+
+    async def _baseline(self, session: Session, run: Run, job: Job) -> AsyncIterator[View]:
+        """The picture to compare with, once the result is there. A failure only leaves it out."""
+        key = job.baseline_key()
+        if session.baseline_key == key and session.view.baseline:
+            return
+        view = session.view
+        run.interruptible = True
+        try:
+            if job.request.method == "baseline":
+                path = session.full
+            else:
+                said = Said("status.done_baseline", view.said.args) if view.state == "done" else view.said
+                yield self._show(session, said=said, more=True)
+                request = dataclasses.replace(job.request, method="baseline", content_map=None, style_map=None, links=None)
+                async for step in self._compute(session, run, self.engine.render, request):
+                    if isinstance(step, RenderResult):
+                        path = await asyncio.to_thread(self._publish_preview, step.image)
+            if session.run is run:
+                session.baseline_key = key
+                session.view = dataclasses.replace(session.view, baseline=path)
+        except Cancelled:
+            pass
+        except Exception:
+            log.exception("the baseline failed")
+        if session.run is run:
+            yield self._show(session, said=view.said, more=False)
+
+    async def _compute(
+        self, session: Session, run: Run, call: Callable[..., RenderResult], request: RenderRequest
+    ) -> AsyncIterator[Progress | RenderResult]:
+        """Run `call` in a thread; yields its progress, then its result. Raises what it raises."""
+        events: list[Progress] = []
+        loop = asyncio.get_running_loop()
+        future = loop.run_in_executor(self._pool, partial(call, request, progress=events.append, cancel=run.token))
+        seen: Progress | None = None
+        try:
+            while not future.done():
+                await asyncio.wait({future}, timeout=POLL)
+                if session.run is not run:
+                    raise Cancelled()
+                if events and events[-1] != seen and not future.done():
+                    seen = events[-1]
+                    yield seen
+            yield future.result()
+        finally:
+            if not future.done():  # the page is gone, or the event was stopped
+                run.token.cancel()
+                await asyncio.wait({future}, timeout=60)
+            if future.done() and not future.cancelled():
+                future.exception()  # seen, so that it is not reported as forgotten
+
+    # -- views ------------------------------------------------------------------------
+
+    def _show(self, session: Session, **changes: Any) -> View:
+        session.view = dataclasses.replace(session.view, **changes)
+        return session.view
+
+    def _same(self, session: Session) -> View:
+        """Nothing to paint: the full result is shown. A result just done keeps its time: one choice may count twice."""
+        view = session.view
+        if view.state == "done" and view.result == session.full:
+            return self._show(session, said=Said("status.done", view.said.args), preview=False, more=False, error=None)
+        return self._show(session, state="idle", said=Said("status.same"), result=session.full, preview=False, more=False, error=None)
+
+    def _progress(self, session: Session, state: State, step: Progress) -> View:
+        return self._show(session, state=state, said=Said(f"status.{step.stage}"), fraction=step.fraction)
+
+    def _picture(self, job: Job, path: str, *, preview: bool) -> dict[str, Any]:
+        knobs = job.request.knobs
+        assert knobs is not None
+        size, _ = working_size(job.request.content.size, knobs.size)
+        args = {
+            "model": job.model, "method": job.request.method, "size": max(size),
+            "alpha1": f"{knobs.alpha1:g}", "alpha2": f"{knobs.alpha2:g}",
+        }  # fmt: skip
+        key = "compare.alt_plain" if job.request.method == "baseline" else "compare.alt_result"
+        return {"result": path, "preview": preview, "alt": Said(key, args)}
+
+    def _adopt(self, session: Session, job: Job) -> None:
+        """Show the job's own pictures to compare with; a baseline of other pictures goes."""
+        baseline = session.view.baseline if session.baseline_key == job.baseline_key() else None
+        if baseline is None and (session.view.content, session.view.style) == (job.content_path, job.style_path):
+            baseline = session.view.baseline  # of another size: good enough until the new one is there
+            if session.baseline_key != job.baseline_key():
+                session.baseline_key = None
+        self._show(session, content=job.content_path, style=job.style_path, baseline=baseline, size=job.request.content.size)
+
+    def _restore(self, session: Session, **changes: Any) -> View:
+        """The last full result comes back in place of a preview."""
+        back = {"result": session.full, "preview": False} if session.full else {}
+        return self._show(session, fraction=0.0, more=False, **back, **changes)
+
+    def _fail(self, session: Session, error: BaseException, job: Job | None) -> View:
+        reference = ""
+        if not isinstance(error, ScsaError | MemoryError):
+            reference = secrets.token_hex(4)
+            log.error("render failed (reference %s)", reference, exc_info=error)
+        size = job.request.knobs.size if job is not None and job.request.knobs is not None else ""
+        words = error_words(error, reference=reference, model=job.model if job else "", size=size)
+        return self._restore(session, state="failed", said=Said("status.failed"), error=words)
+
+    # -- files ------------------------------------------------------------------------
+
+    def _publish_preview(self, image: Image.Image) -> str:
+        return self.publish(encode_png(image), "preview.png")
+
+    def _publish_result(self, job: Job, result: RenderResult) -> str:
+        request = result.request
+        assert request.knobs is not None
+        recipe = Recipe(
+            app_version=__version__,
+            backbone=request.backbone,
+            weights=result.weights,
+            method=request.method,
+            knobs=request.knobs,
+            size=result.image.size,
+            content_map=request.content_map,
+            style_map=request.style_map,
+            links=request.links,
+            content_sha256=job.content_sha256,
+            style_sha256=job.style_sha256,
+            seconds=result.timings.get("total", 0.0),
+            warnings=tuple(note.text for note in result.notes),
+        )
+        return self.publish(embed(result.image, recipe), f"scsa-{request.backbone}-{request.method}-{max(result.image.size)}.png")
+
+
+def _note(note: Note, job: Job) -> Said:
+    """A note in the page's words, with the regions' names."""
+    keys = ("no_maps", "unmatched", "style_only", "no_shared_region", "vanishes")
+    if note.code not in keys:
+        return Said("note.other", {"text": note.text})
+    first = job.request.style_map if note.code == "style_only" else job.request.content_map
+    names = ", ".join(first.region(k).name for k in note.regions) if first is not None else ""
+    return Said(f"note.{note.code}", {"names": names})
