@@ -5,7 +5,8 @@ from __future__ import annotations
 from scsa_core.commands.base import Command, UsageError
 from scsa_core.commands.bench import BENCH
 from scsa_core.commands.render import RENDER
+from scsa_core.commands.segment import SEGMENT
 
-COMMANDS: tuple[Command, ...] = (RENDER, BENCH)
+COMMANDS: tuple[Command, ...] = (RENDER, SEGMENT, BENCH)
 
 __all__ = ["COMMANDS", "Command", "UsageError"]

@@ -1,30 +1,42 @@
-"""`scsa bench attention` and `scsa bench render`: times as ratios against something run beside them."""
+"""`scsa bench attention` and `scsa bench render`: times as ratios against something run beside them; `scsa bench maps`: the segmenter."""
 
 from __future__ import annotations
 
 import argparse
 import statistics
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 
-from scsa_core.commands import bench_attention, bench_render
+from scsa_core.commands import bench_attention, bench_maps, bench_render
 from scsa_core.commands.base import Command, UsageError, positive
 
 MB = 1e6
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("what", choices=("attention", "render"), help="The attention alone, or a whole render with lite.")
+    parser.add_argument(
+        "what",
+        choices=("attention", "render", "maps"),
+        help="The attention alone, a whole render with lite, or the segmenter against maps made by hand.",
+    )
     parser.add_argument("--size", type=positive, metavar="N", help="Tokens a side (attention, default 64) or pixels (render, default 512).")
     parser.add_argument("--repeat", type=positive, default=5, metavar="N", help="Rounds (default: %(default)s).")
     parser.add_argument("--threads", type=positive, metavar="N", help="Threads to compute with (default: torch's own choice).")
+    parser.add_argument("--pairs", type=Path, metavar="DIR", help="maps: a folder of <id>/ with pictures and their true maps.")
+    parser.add_argument("--regions", choices=("true", "auto"), default="true", help="maps: number of regions (default: %(default)s).")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="maps: where a contact sheet (picture, truth, ours) goes.")
 
 
 def run(args: argparse.Namespace) -> int:
     if args.threads:
         torch.set_num_threads(args.threads)
-    if args.what == "attention":
+    if args.what == "maps":
+        if args.pairs is None:
+            raise UsageError("bench maps needs --pairs", hint="See `scsa bench --help`.")
+        bench_maps.report(args.pairs, args.regions == "true", args.out)
+    elif args.what == "attention":
         side = args.size or 64
         if not 4 <= side <= 256:
             raise UsageError(f"--size must lie between 4 and 256 tokens, not {side}")

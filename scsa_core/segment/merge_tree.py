@@ -1,0 +1,106 @@
+"""A tree of merges over tokens: built once, cut at any number of regions at no cost.
+
+Average linkage joins the two clusters of least mean distance. Cut near its root it leaves
+single odd tokens as clusters of their own, so its upper part is built again from its many
+small clusters by the same mean distance times a power of the smaller cluster's size:
+stray tokens join something before two large regions do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.cluster.hierarchy import linkage
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class MergeTree:
+    """leaves: (N,) leaf cluster of every token. merges: (kept, absorbed) leaf ids, first merge first.
+
+    costs: cost of each merge.
+    """
+
+    leaves: Ints
+    merges: tuple[tuple[int, int], ...]
+    costs: Floats
+
+    @property
+    def most(self) -> int:
+        """The largest number of regions a cut can have."""
+        return len(self.merges) + 1
+
+    def cut(self, regions: int) -> Ints:
+        """(N,) labels 0..K-1, K = min(regions, most), largest cluster first. Every cut refines those of fewer regions."""
+        keep = min(max(regions, 1), self.most)
+        owner = np.arange(self.most)
+        for kept, absorbed in self.merges[: self.most - keep]:
+            owner[owner == absorbed] = kept
+        _, labels, counts = np.unique(owner[self.leaves], return_inverse=True, return_counts=True)
+        rank = np.empty(len(counts), dtype=np.int64)
+        rank[np.argsort(-counts, kind="stable")] = np.arange(len(counts))
+        return rank[labels]
+
+
+def distances(tokens: Floats) -> Floats:
+    """(N, D) -> (N, N) Euclidean distances."""
+    squares = (tokens**2).sum(1)
+    out: Floats = np.sqrt(np.maximum(squares[:, None] + squares[None] - 2 * tokens @ tokens.T, 0))
+    return out
+
+
+def build(tokens: Floats, *, leaves: int, size_power: float) -> MergeTree:
+    """The tree of (N, D) tokens over at most `leaves` leaf clusters.
+
+    size_power 0 is plain average linkage; larger ones make small clusters join sooner.
+    """
+    n = len(tokens)
+    labels = _flat(linkage(tokens, "average"), n, min(leaves, n))
+    count = int(labels.max()) + 1
+    belongs = np.zeros((n, count))
+    belongs[np.arange(n), labels] = 1
+    sums = belongs.T @ distances(tokens) @ belongs
+    sizes = belongs.sum(0)
+    merges, costs = _agglomerate(sums, sizes, size_power)
+    return MergeTree(labels, merges, costs)
+
+
+def _agglomerate(sums: Floats, sizes: Floats, power: float) -> tuple[tuple[tuple[int, int], ...], Floats]:
+    """Greedy merges of (M, M) summed distances and (M,) sizes; both are used up."""
+    m = len(sizes)
+    cost = _cost(sums, sizes[:, None], sizes[None], power)
+    np.fill_diagonal(cost, np.inf)
+    merges, costs = [], []
+    for _ in range(m - 1):
+        a, b = sorted(divmod(int(cost.argmin()), m))
+        merges.append((a, b))
+        costs.append(cost[a, b])
+        sums[a] += sums[b]
+        sums[:, a] += sums[:, b]
+        sizes[a] += sizes[b]
+        gone = np.isinf(cost[a])
+        row = _cost(sums[a], sizes[a], sizes, power)
+        row[gone] = np.inf
+        cost[a], cost[:, a] = row, row
+        cost[b], cost[:, b] = np.inf, np.inf
+    return tuple(merges), np.array(costs)
+
+
+def _cost(sums: Floats, a: Floats, b: Floats, power: float) -> Floats:
+    out: Floats = sums / (a * b) * np.minimum(a, b) ** power
+    return out
+
+
+def _flat(tree: Floats, n: int, clusters: int) -> Ints:
+    """Labels 0.. of the cut of a scipy linkage that leaves `clusters` clusters."""
+    parent = np.arange(2 * n - 1)
+    for k in range(n - clusters):
+        parent[tree[k, :2].astype(int)] = n + k
+    for k in range(2 * n - 2, -1, -1):  # parents have larger numbers: one pass from the top
+        parent[k] = parent[parent[k]]
+    _, labels = np.unique(parent[:n], return_inverse=True)
+    return labels.astype(np.int64)

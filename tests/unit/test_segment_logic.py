@@ -1,0 +1,109 @@
+"""Merge trees, partitions and the joint measure on hand-made inputs with known answers."""
+
+import numpy as np
+import pytest
+
+from scsa_core.errors import ShapeError
+from scsa_core.labels import LabelMap
+from scsa_core.metrics.joint_miou import joint_miou
+from scsa_core.segment import merge_tree
+from scsa_core.segment.partition import ScoredMask, absorb, by_size, partition
+from scsa_core.segment.refine import GuidedFilter
+
+
+def blobs(per=20, centres=((0, 0), (5, 0), (0, 9), (12, 12))):
+    random = np.random.default_rng(0)
+    return np.concatenate([random.normal(c, 0.3, (per, 2)) for c in centres])
+
+
+def test_tree_finds_blobs_and_is_nested():
+    tree = merge_tree.build(blobs(), leaves=30, size_power=0.0)
+    labels = tree.cut(4)
+    assert [len(set(labels[k * 20 : k * 20 + 20])) for k in range(4)] == [1] * 4
+    assert len(set(labels)) == 4
+    for k in range(1, 30):
+        coarse, fine = tree.cut(k), tree.cut(k + 1)
+        assert len(set(coarse)) == k
+        assert all(len(set(coarse[fine == f])) == 1 for f in set(fine))
+
+
+def test_tree_of_equal_tokens_still_cuts():
+    tree = merge_tree.build(np.zeros((50, 3)), leaves=10, size_power=0.1)
+    assert len(set(tree.cut(3))) == 3
+    assert set(tree.cut(1)) == {0}
+    assert len(set(tree.cut(99))) == tree.most == 10
+
+
+def test_cut_numbers_the_largest_first():
+    tokens = np.concatenate([np.zeros((5, 1)), np.full((20, 1), 9.0)]) + np.linspace(0, 0.1, 25)[:, None]
+    labels = merge_tree.build(tokens, leaves=25, size_power=0.0).cut(2)
+    assert labels.tolist() == [1] * 5 + [0] * 20
+
+
+def maps(*arrays):
+    return tuple(LabelMap.from_ids(np.array(a)) for a in arrays)
+
+
+def test_joint_miou_known_answers():
+    truth = maps([[1, 1, 2, 2]], [[1, 2, 2, 2]])
+    assert joint_miou(truth, truth) == 1
+    assert joint_miou(maps([[7, 7, 3, 3]], [[7, 3, 3, 3]]), truth) == 1  # names do not count
+    even = maps([[1, 1, 2, 2]], [[1, 1, 2, 2]])
+    swapped = maps([[1, 1, 2, 2]], [[2, 2, 1, 1]])  # right in each picture, not matched across them
+    assert joint_miou(swapped, even) == pytest.approx(1 / 3)
+    one = maps([[1, 1, 1, 1]], [[1, 1, 1, 1]])
+    assert joint_miou(one, truth) == pytest.approx((1.25 / 2) / 2)
+
+
+def test_joint_miou_weighs_pictures_equally_and_wants_equal_sizes():
+    truth = maps([[1, 2]], [[1] * 10 + [2] * 10])
+    wrong = maps([[1, 2]], [[1] * 20])
+    assert joint_miou(wrong, truth) == pytest.approx((1 / 1.5 + 0.5 / 1) / 2)
+    with pytest.raises(ShapeError):
+        joint_miou(maps([[1]], [[1]]), truth)
+
+
+def box(top, bottom, left, right, shape=(40, 40)):
+    mask = np.zeros(shape, dtype=bool)
+    mask[top:bottom, left:right] = True
+    return mask
+
+
+def test_partition_puts_parts_on_wholes_and_names_the_rest():
+    picture = np.zeros((40, 40, 3), np.uint8)
+    labels = partition([ScoredMask(box(12, 20, 12, 20), 0.9), ScoredMask(box(5, 35, 5, 35), 0.9)], picture)
+    assert len(np.unique(labels)) == 3
+    assert (labels[12:20, 12:20] == labels[12, 12]).all()
+    assert labels[12, 12] != labels[6, 6] != labels[0, 0]
+    # A much better whole hides a poor part.
+    labels = partition([ScoredMask(box(12, 20, 12, 20), 0.5), ScoredMask(box(5, 35, 5, 35), 0.95)], picture)
+    assert len(np.unique(labels)) == 2
+
+
+def test_slivers_join_across_the_weaker_edge():
+    picture = np.zeros((40, 40, 3), np.uint8)
+    picture[:, 20:] = 200
+    labels = np.zeros((40, 40), dtype=np.int64)
+    labels[:, 21:] = 1
+    labels[:, 20] = 2  # one bright column between: no edge to the right, a strong one to the left
+    out = absorb(labels, picture, least=100)
+    assert (out[:, 20] == out[0, 30]).all() and out[0, 0] != out[0, 30]
+
+
+def test_partition_of_nothing_is_one_region_and_a_number_is_kept():
+    picture = np.random.default_rng(0).integers(0, 255, (60, 60, 3), dtype=np.uint8)
+    assert set(np.unique(partition([], picture))) == {0}
+    masks = [ScoredMask(box(10 * r, 10 * r + 10, 12 * c, 12 * c + 12, (60, 60)), 0.9) for r in range(6) for c in range(5)]
+    assert len(np.unique(partition(masks, picture))) == 30
+    assert len(np.unique(partition(masks, picture, regions=7))) == 7
+    assert by_size(np.array([[5, 5, 9]])).tolist() == [[0, 0, 1]]
+
+
+def test_guided_filter_keeps_constants_and_follows_the_guide():
+    guide = np.zeros((32, 32, 3), np.float32)
+    guide[:, 13:] = 1
+    guided = GuidedFilter(guide, 6, 1e-3)
+    assert np.allclose(guided(np.full((32, 32), 0.7, np.float32)), 0.7, atol=1e-4)
+    blurred = np.tile(np.linspace(0, 1, 32, dtype=np.float32), (32, 1))
+    out = guided(blurred)
+    assert out[16, 13] - out[16, 12] > 5 * (blurred[16, 13] - blurred[16, 12])
