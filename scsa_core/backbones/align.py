@@ -8,8 +8,9 @@ Masks are soft at region borders, so no seam appears at full resolution.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +22,8 @@ LEVELS = ("relu3_1", "relu2_1", "relu1_1")
 FACTORS = (4, 2, 1)  # picture pixels per token of each level
 MAX_GAIN = 4.0  # a flat content region must not have its noise blown up
 EPS = 1e-4
+LIMIT = 2.0  # deviations: what is rarer at relu3_1 is squeezed
+DETAIL = 0.3  # share of the content's own relu3_1: edges and faces survive, palette and grain stay the style's
 
 
 @dataclass(frozen=True)
@@ -63,17 +66,38 @@ def moments(x: Tensor, weights: Tensor) -> Moments:
     return Moments(mean + centre, (variance.clamp_min(0) + EPS).sqrt())
 
 
-def align(x: Tensor, weights: Tensor, target: Moments, strength: float = 1.0) -> Tensor:
+def spread(values: Tensor, weights: Tensor) -> Tensor:
+    """Values of regions (R, C) over the picture, mixed by their masks (R, H, W): (C, H, W)."""
+    r, h, w = weights.shape
+    return (weights.reshape(r, h * w).T @ values).view(h, w, -1).permute(2, 0, 1)
+
+
+def squeeze(x: Tensor, weights: Tensor, own: Moments) -> Tensor:
+    """Bound how far x (1, C, H, W) leaves its region's mean, smoothly, to LIMIT deviations.
+
+    In a flat region the only strong responses are those of its border; raised to the
+    style's contrast they would be a pale halo around everything that stands before a sky.
+    """
+    mean, reach = spread(own.mean, weights), spread(own.deviation, weights) * LIMIT
+    return mean + reach * torch.tanh((x - mean) / reach)
+
+
+def align(x: Tensor, weights: Tensor, target: Moments, strength: float = 1.0, *, squeezed: bool = False) -> Tensor:
     """Give each region of x (1, C, H, W) the target's moments. weights (R, H, W) sum to 1 over R."""
     own = moments(x[0], weights)
+    if squeezed:
+        x = torch.lerp(x, squeeze(x, weights, own), strength)
+        own = moments(x[0], weights)
     gain = (target.deviation / own.deviation).clamp(1 / MAX_GAIN, MAX_GAIN)  # (R, C)
     shift = target.mean - own.mean * gain
     if strength != 1.0:
         gain, shift = 1 + strength * (gain - 1), strength * shift
-    w = weights.flatten(1).T  # (N, R)
-    shape = (*x.shape[-2:], x.shape[1])
-    scale, offset = (w @ gain).view(shape), (w @ shift).view(shape)
-    return x * scale.permute(2, 0, 1) + offset.permute(2, 0, 1)
+    return x * spread(gain, weights) + spread(shift, weights)
+
+
+def blend(x: Tensor, content: Tensor) -> Tensor:
+    """x and the content's layer of the same shape, by DETAIL."""
+    return torch.lerp(x, content, DETAIL)
 
 
 @dataclass(frozen=True)
@@ -88,7 +112,15 @@ class Alignment:
         return sum(w.nbytes for w in self.weights) + sum(t.nbytes for t in self.targets)
 
     def at(self, level: int, x: Tensor, strength: float = 1.0) -> Tensor:
-        return align(x, self.weights[level], self.targets[level], strength)
+        return align(x, self.weights[level], self.targets[level], strength, squeezed=level == 0)
+
+    def blend(self, x: Tensor, content: Tensor, strength: float = 1.0) -> Tensor:
+        """The coarsest level with a share of the content's own layer, after it too took the style's statistics."""
+        return self.at(0, blend(x, self.at(0, content, strength)), strength)
+
+    def steps(self, content: Tensor) -> list[Callable[[Tensor], Tensor]]:
+        """What follows each stage of the decoder. content: relu3_1 (1, 256, h, w)."""
+        return [partial(self.blend, content=content), partial(self.at, 1), partial(self.at, 2)]
 
 
 def groups_of(content_labels: Tensor, style_labels: Tensor, links: Links | None) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:

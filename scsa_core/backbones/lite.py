@@ -1,7 +1,8 @@
 """`lite`: the model that ships. VGG-16 to relu4_1, one SCSA level, a decoder trained here.
 
 The attention is SANet's with identities for its projections and a fixed logit scale; the
-decoder's finer layers take the style's region statistics (align.py). The decoder's input is
+decoder's finer layers take the style's region statistics, and at relu3_1 a share of the
+content's own features, so that edges stay where they are (align.py). The decoder's input is
 divided by the sum of the weights, so it stays a convex mixture of features whatever α is.
 """
 
@@ -21,6 +22,7 @@ from scsa_core.backbones.lite_decoder import LiteDecoder
 from scsa_core.backbones.sanet import pair_labels, soften_all
 from scsa_core.backbones.vgg import ConvStack, caffe_vgg16
 from scsa_core.knobs import Knobs, Method
+from scsa_core.precision import convolution_dtype
 
 LOGIT_SCALE = 0.05
 TAP = "relu4_1"
@@ -46,14 +48,15 @@ INFO = BackboneInfo(
 
 @dataclass(frozen=True)
 class Painted:
-    """Attention summands at relu4_1 and what aligns the decoder's finer layers."""
+    """Attention summands at relu4_1, the content's relu3_1, and what aligns the decoder's finer layers."""
 
     level: Attended
+    detail: Tensor
     alignment: align.Alignment | None
 
     @property
     def nbytes(self) -> int:
-        return self.level.nbytes + (self.alignment.nbytes if self.alignment else 0)
+        return self.level.nbytes + self.detail.nbytes + (self.alignment.nbytes if self.alignment else 0)
 
 
 class Lite:
@@ -61,8 +64,10 @@ class Lite:
 
     info = INFO
 
-    def __init__(self, encoder: ConvStack, decoder: LiteDecoder, fingerprint: str) -> None:
-        self.encoder, self.decoder, self.fingerprint = encoder, decoder, fingerprint
+    def __init__(self, encoder: ConvStack, decoder: LiteDecoder, fingerprint: str, dtype: torch.dtype = torch.float32) -> None:
+        self.encoder, self.decoder, self.dtype = encoder.to(dtype), decoder.to(dtype), dtype
+        self.fingerprint = f"{fingerprint}-{str(dtype).removeprefix('torch.')}"
+        decoder.picture.float()  # the last convolution's rounding would be seen
         self.attention = AttentionLevel(512, learned=False, scale=LOGIT_SCALE)
         for module in (encoder, decoder, self.attention):
             module.requires_grad_(False).eval().to(memory_format=torch.channels_last)
@@ -77,20 +82,22 @@ class Lite:
         decoder = LiteDecoder()
         checkpoints.load_into(decoder, checkpoints.read_tensors(path), "Lite's decoder")
         files = [checkpoints.find(*file) for file in FILES]
-        return cls(encoder.to(device), decoder.to(device), checkpoints.fingerprint(files))
+        return cls(encoder.to(device), decoder.to(device), checkpoints.fingerprint(files), convolution_dtype(device))
 
     def encode(self, picture: Tensor, *, role: str, checkpoint: Checkpoint = no_checkpoint) -> Features:
         checkpoint()
-        taps = (*align.LEVELS, TAP) if role == "style" else (TAP,)
-        out = self.encoder(picture.contiguous(memory_format=torch.channels_last), taps)
-        return {tap: out[tap] for tap in taps}
+        taps = {"style": (*align.LEVELS, TAP), "content": (align.LEVELS[0], TAP)}.get(role, (TAP,))
+        out = self.encoder(picture.to(self.dtype).contiguous(memory_format=torch.channels_last), taps)
+        return {tap: out[tap].float() for tap in taps}
 
     def prepare(self, pair: Pair, method: Method, checkpoint: Checkpoint = no_checkpoint) -> Painted:
         content, style = pair.content[TAP].contiguous(), pair.style[TAP].contiguous()
+        detail = pair.content[align.LEVELS[0]]
         if method == "baseline":
             residual, attended = self.attention.baseline(content, style, checkpoint)
             whole = [torch.zeros(x.shape[-2] * 8, x.shape[-1] * 8, dtype=torch.long) for x in (content, style)]
-            return Painted(Attended(residual, attended, torch.zeros_like(attended)), align.build(pair.style, whole[0], whole[1]))
+            level = Attended(residual, attended, torch.zeros_like(attended))
+            return Painted(level, detail, align.build(pair.style, whole[0], whole[1]))
         assert pair.content_map is not None and pair.style_map is not None
         assert pair.content_labels is not None and pair.style_labels is not None
         labels = pair_labels(pair, content, style)
@@ -110,7 +117,7 @@ class Lite:
         if method != "no_sadain":
             feather = 1.0 + 2.0 * pair.soft_borders
             alignment = align.build(pair.style, pair.content_labels, pair.style_labels, pair.links, feather)
-        return Painted(soften_all(level, labels[0], pair.soft_borders), alignment)
+        return Painted(soften_all(level, labels[0], pair.soft_borders), detail, alignment)
 
     def render(self, prepared: Painted, knobs: Knobs, method: Method, checkpoint: Checkpoint = no_checkpoint) -> Tensor:
         a1, a2 = (1.0, 0.0) if method == "baseline" else alphas(knobs, method)
@@ -121,7 +128,11 @@ class Lite:
         for k in range(3):
             checkpoint()
             x = self.decoder.stage(k, x)
-            if prepared.alignment is not None:
+            if prepared.alignment is None:
+                x = align.blend(x, prepared.detail) if k == 0 else x
+            elif k == 0:
+                x = prepared.alignment.blend(x, prepared.detail, strength)
+            else:
                 x = prepared.alignment.at(k, x, strength)
         checkpoint()
         out: Tensor = self.decoder.picture(x)

@@ -47,13 +47,14 @@ class LiteDecoder(nn.Module):
         self.picture = conv3(WIDTHS[-1], 3)
 
     def stage(self, k: int, x: Tensor) -> Tensor:
-        """(B, WIDTHS[k], h, w) -> (B, WIDTHS[k + 1], 2h, 2w), values >= 0.
+        """(B, WIDTHS[k], h, w) -> (B, WIDTHS[k + 1], 2h, 2w), values >= 0, in the input's dtype.
 
         Convolution first, then bilinear upsampling: a quarter of the arithmetic of the
         other order, and no checkerboard as pixel shuffle leaves.
         """
+        dtype, x = x.dtype, x.to(next(self.stages[k].parameters()).dtype)
         x = F.interpolate(self.stages[k](x), scale_factor=2, mode="bilinear", align_corners=False)
-        return F.relu(self.residuals[k](F.relu(x)))
+        return F.relu(self.residuals[k](F.relu(x))).to(dtype)
 
     def forward(self, x: Tensor, align: Sequence[Callable[[Tensor], Tensor]] = ()) -> Tensor:
         for k in range(len(self.stages)):

@@ -13,6 +13,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from scsa_core import checkpoints
 from scsa_core.backbones.lite_decoder import LiteDecoder
 from scsa_core.training import data, ridge
 from scsa_core.training.train import PLANS, Trainer
@@ -37,8 +38,10 @@ def _train(args: argparse.Namespace, weights: dict[str, torch.Tensor]) -> None:
     plan = PLANS[args.phase]
     if args.steps:
         plan = dataclasses.replace(plan, steps=args.steps)
+    if args.minutes:
+        plan = dataclasses.replace(plan, minutes=args.minutes)
     decoder = LiteDecoder()
-    decoder.load_state_dict(load_file(start))
+    checkpoints.load_into(decoder, load_file(start), "lite's decoder")
     rng = random.Random(1)
     torch.manual_seed(1)
     photos = data.Crops(data.picture_files(args.photos), 256, rng)
@@ -74,6 +77,7 @@ def main() -> None:
     parser.add_argument("--phase", choices=tuple(PLANS), default="stylise")
     parser.add_argument("--start", type=Path, help="decoder to begin from, e.g. the shipped one (default: ridge.safetensors in --out)")
     parser.add_argument("--steps", type=int, help="length of the phase instead of the plan's")
+    parser.add_argument("--minutes", type=float, help="end of the phase by training time, beside --steps")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     args.out.mkdir(parents=True, exist_ok=True)

@@ -61,3 +61,17 @@ def _quantiles(x: Tensor, levels: Tensor) -> Tensor:
     low = at.floor().long()
     high = (low + 1).clamp_max(x.shape[1] - 1)
     return torch.lerp(ordered[:, low], ordered[:, high], (at - low).to(x.dtype))
+
+
+def structure_loss(out: Tensor, content: Tensor) -> Tensor:
+    """How far the relations between places moved: StyleID's CFSD (Chung et al. 2024) as a loss.
+
+    relu3_1 features (1, C, h, w). Rows of softmax(F Fᵀ / C²), KL from the content's to the
+    output's, summed over rows at a fixed 16,384 tokens.
+    """
+    rows = []
+    for x in (content, out):
+        f = x.flatten(2)[0].T
+        rows.append((f @ f.T / f.shape[1] ** 2).log_softmax(1))
+    divergence = (rows[0].exp() * (rows[0] - rows[1])).sum()
+    return divergence * 16384 / len(rows[0])

@@ -36,7 +36,6 @@ def sheet(encoder: ConvStack, weights: Mapping[str, Tensor], pairs: Sequence[tup
         swapped = sparse_attention(query, key, value, index).transpose(1, 2).reshape(adapted.shape)
         fine = [lab.repeat_interleave(8, 0).repeat_interleave(8, 1) for lab in labels]
         moves = align.build(s, fine[0], fine[1])
-        steps = [lambda y, k=k, m=moves: m.at(k, y) for k in range(len(align.LEVELS))]
-        painted = decoder((adapted + swapped) / 2, steps)
+        painted = decoder((adapted + swapped) / 2, moves.steps(c["relu3_1"]))
         rows.append(torch.cat([content, decoder(c["relu4_1"])[0], style, painted[0]], 2))
     return to_image(torch.cat(rows, 1))

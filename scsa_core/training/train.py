@@ -24,7 +24,7 @@ from scsa_core.backbones import align
 from scsa_core.backbones.lite_decoder import LiteDecoder
 from scsa_core.backbones.vgg import ConvStack
 from scsa_core.training.data import Crops
-from scsa_core.training.losses import LAYERS, region_moments_loss, sliced_wasserstein_loss
+from scsa_core.training.losses import LAYERS, region_moments_loss, sliced_wasserstein_loss, structure_loss
 from scsa_core.training.regions import joint_regions
 from scsa_core.training.samples import sheet
 
@@ -42,18 +42,20 @@ class Plan:
     crop: int
     reconstructions: int  # pictures a step that pass straight through
     stylisations: int  # pairs a step
-    pixel: float = 120.0
-    feature: float = 0.3
-    stage: float = 0.05
-    content: float = 0.6
-    moments: float = 1.0
+    pixel: float = 300.0
+    feature: float = 0.2
+    stage: float = 0.03
+    content: float = 0.5
+    moments: float = 0.8
     sliced: float = 1.0
+    structure: float = 40.0
     bounds: float = 5.0
+    minutes: float | None = None  # the phase ends after so much training at the latest; the rate follows
 
 
 PLANS = {
     "reconstruct": Plan("reconstruct", steps=1200, rate=4e-4, crop=128, reconstructions=6, stylisations=0),
-    "stylise": Plan("stylise", steps=6000, rate=3e-4, crop=160, reconstructions=3, stylisations=2),
+    "stylise": Plan("stylise", steps=6000, rate=3e-4, crop=160, reconstructions=4, stylisations=2),
 }
 
 
@@ -120,7 +122,7 @@ class Trainer:
             target = self._attended(content["relu4_1"], style["relu4_1"], *labels)
             moves = align.build(style, fine[0], fine[1])
         with torch.autocast("cpu", torch.bfloat16):
-            out = self.decoder(target, [lambda y, k=k: moves.at(k, y.float()) for k in range(3)])
+            out = self.decoder(target, moves.steps(content["relu3_1"]))
             g = self.encoder(out, LAYERS)
         outputs.append(out.float())
         g = {k: v.float() for k, v in g.items() if k}
@@ -128,6 +130,7 @@ class Trainer:
             "content": F.mse_loss(g["relu4_1"], target),
             "moments": region_moments_loss(g, style, *fine),
             "sliced": sliced_wasserstein_loss(g, style, *fine),
+            "structure": structure_loss(g["relu3_1"], content["relu3_1"]),
         }
 
     def _attended(self, content: Tensor, style: Tensor, content_labels: Tensor, style_labels: Tensor) -> Tensor:
@@ -151,8 +154,13 @@ class Trainer:
 
     # -- the loop ---------------------------------------------------------------------
 
+    def done(self) -> float:
+        """Share of the phase that lies behind, by steps or by time, whichever is further."""
+        by_time = self.seconds / 60 / self.plan.minutes if self.plan.minutes else 0.0
+        return max(self.step / self.plan.steps, by_time)
+
     def rate(self) -> float:
-        done = self.step / self.plan.steps
+        done = self.done()
         return self.plan.rate * min(1.0, (self.step + 1) / 20) * (0.03 + 0.97 * 0.5 * (1 + math.cos(math.pi * min(1.0, done))))
 
     def advance(self) -> dict[str, float]:
@@ -179,7 +187,7 @@ class Trainer:
         """Train to the plan's end; log every 20 steps, save and draw a sheet every few minutes."""
         seen: list[dict[str, float]] = []
         saved = time.monotonic()
-        while self.step < self.plan.steps:
+        while self.done() < 1:
             seen.append(self.advance())
             if self.step % 20 == 0:
                 self._log(seen)

@@ -58,3 +58,34 @@ def test_build_covers_every_level():
     assert [w.shape for w in built.weights] == [(2, 8, 8), (2, 16, 16), (2, 32, 32)]
     assert built.nbytes > 0
     assert torch.isfinite(built.at(2, torch.rand(1, 3, 32, 32))).all()
+
+
+def test_blend_keeps_the_contents_edges_and_the_styles_statistics():
+    labels = two_halves()
+    style = {level: torch.rand(1, 3, 32 // f, 32 // f) * 2 + 1 for level, f in zip(align.LEVELS, align.FACTORS, strict=True)}
+    built = align.build(style, labels, labels, feather=0)
+    content = torch.zeros(1, 3, 8, 8)
+    content[..., ::2, :] = 1.0  # stripes that the decoded features know nothing of
+    decoded = torch.rand(1, 3, 8, 8)
+    plain, mixed = built.at(0, decoded), built.blend(decoded, content)
+
+    def stripes(x):
+        return (x[..., ::2, :].mean() - x[..., 1::2, :].mean()).item()
+
+    assert stripes(mixed) > stripes(plain) + 0.1
+    after = align.moments(mixed[0], built.weights[0])
+    assert torch.allclose(after.mean, built.targets[0].mean, atol=1e-3)
+
+
+def test_squeezing_tames_a_rare_strong_response_and_leaves_the_rest():
+    weights = align.masks(torch.zeros(32, 32, dtype=torch.long), [(0,)], 1)
+    x = torch.randn(1, 1, 32, 32) * 0.1
+    x[..., 5, 5] = 9.0
+    out = align.squeeze(x, weights, align.moments(x[0], weights))
+    assert out[0, 0, 5, 5] < 1.0
+    quiet = torch.ones(32, 32, dtype=torch.bool)
+    quiet[5, 5] = False
+    assert (out - x)[0, 0][quiet].abs().max() < 0.1
+    target = align.moments(torch.randn(1, 32, 32), weights)
+    after = align.moments(align.align(x, weights, target, squeezed=True)[0], weights)
+    assert torch.allclose(after.mean, target.mean, atol=1e-2)

@@ -1,6 +1,7 @@
 """The recipe on tiny pictures: it learns, it resumes exactly, its files load as the model's."""
 
 import csv
+import dataclasses
 import json
 import random
 
@@ -12,6 +13,8 @@ from safetensors.torch import save_file
 
 from scsa_core import checkpoints
 from scsa_core.backbones.lite_decoder import LiteDecoder
+from scsa_core.errors import CheckpointMismatch
+from scsa_core.metrics import cfsd
 from scsa_core.training import __main__ as command
 from scsa_core.training import data, losses, ridge
 from scsa_core.training.regions import joint_regions
@@ -36,8 +39,6 @@ def folders(tmp_path):
 
 
 def trainer(folders, vgg, phase, steps=4):
-    import dataclasses
-
     plan = dataclasses.replace(PLANS[phase], crop=48, steps=steps, reconstructions=2, stylisations=PLANS[phase].stylisations and 1)
     encoder = ridge.encoder_for(vgg, {f"relu{k}": s for k, s in SCALE.items()}, "relu5_1")
     rng = random.Random(0)
@@ -84,7 +85,7 @@ def test_stylisation_has_every_term_finite_and_moves_the_decoder(folders, vgg):
     t = trainer(folders, vgg, "stylise")
     before = t.decoder.picture.weight.detach().clone()
     terms = t.advance()
-    assert set(terms) == {"pixel", "feature", "stage", "content", "moments", "sliced", "bounds"}
+    assert set(terms) == {"pixel", "feature", "stage", "content", "moments", "sliced", "structure", "bounds"}
     assert all(np.isfinite(v) for v in terms.values())
     assert not torch.equal(before, t.decoder.picture.weight)
 
@@ -128,6 +129,34 @@ def test_losses_are_zero_for_the_style_itself_and_grow_with_distance():
     for loss in (losses.region_moments_loss, losses.sliced_wasserstein_loss):
         assert 0 < loss(near, style, labels, labels) < loss(far, style, labels, labels)
     assert losses.region_moments_loss(near, style, labels, labels + 5).item() == 0  # nothing shared
+
+
+def test_the_structure_loss_is_the_metric_and_zero_for_the_content_itself():
+    content, other = torch.rand(1, 8, 6, 7) * 9, torch.rand(1, 8, 6, 7) * 9
+    assert losses.structure_loss(content, content).item() == pytest.approx(0, abs=1e-5)
+    assert losses.structure_loss(other, content).item() == pytest.approx(cfsd(content[0], other[0]), rel=1e-4)
+
+
+def test_a_phase_ends_by_time_and_its_rate_falls(folders, vgg):
+    t = trainer(folders, vgg, "reconstruct", steps=1000)
+    t.plan = dataclasses.replace(t.plan, minutes=1.0)
+    t.step = 40
+    early = t.rate()
+    t.seconds = 57.0
+    assert t.done() == pytest.approx(0.95) and t.rate() < early / 10
+    t.seconds = 61.0
+    t.run()
+    assert t.step == 40  # nothing left to do
+
+
+def test_a_decoder_of_another_kind_is_refused(folders, vgg, monkeypatch):
+    save_file({"x": torch.zeros(1)}, folders / "other.safetensors", {"encoder_scale": json.dumps({"relu1_1": 1.0})})
+    save_file(vgg, folders / "vgg.safetensors")
+    options = ["train", "--start", "other.safetensors", "--vgg", "vgg.safetensors", "--photos", "photos", "--paintings", "paintings", "--out", "run"]
+    monkeypatch.chdir(folders)
+    monkeypatch.setattr("sys.argv", ["training", *options])
+    with pytest.raises(CheckpointMismatch, match="does not hold lite's decoder"):
+        command.main()
 
 
 def test_joint_regions_give_the_same_number_to_the_same_thing():
