@@ -8,6 +8,7 @@ import gradio as gr
 
 from scsa_core.knobs import range_of
 
+from .auto import AUTOMATIC, numbers, ways
 from .compare import Compare, Notes, compare_texts, notes_texts
 from .desk import SLIDERS, Desk, compare_status, compare_value, note_items
 from .files import publish
@@ -60,6 +61,22 @@ def build_create(desk: Desk, words: Words, stamp: gr.Number) -> None:
     with gr.Row(elem_id="desk"):
         with gr.Column(scale=20, min_width=320, elem_id="left"):
             painter = words.add(Painter(painter_value, texts=painter_texts("en"), elem_id="painter"), texts=painter_texts)
+            with gr.Row(elem_id="auto"):
+                find = words.add(gr.Button(t("auto.find"), elem_id="auto-find"), value="auto.find")
+                by = words.add(
+                    gr.Dropdown(ways("en"), value="builtin", label=t("auto.by"), interactive=True, filterable=False, elem_id="auto-by"),
+                    label="auto.by", choices=ways,
+                )  # fmt: skip
+                number = words.add(
+                    gr.Dropdown(
+                        numbers("en"), value=AUTOMATIC, label=t("auto.number"), interactive=True, filterable=False, elem_id="auto-number"
+                    ),
+                    label="auto.number", choices=numbers,
+                )  # fmt: skip
+            with gr.Row(visible=False, elem_id="auto-ask") as ask:
+                words.add(gr.Markdown(t("auto.ask")), value="auto.ask")
+                replace = words.add(gr.Button(t("auto.replace"), elem_id="auto-replace"), value="auto.replace")
+                keep = words.add(gr.Button(t("auto.keep"), elem_id="auto-keep"), value="auto.keep")
             with gr.Accordion(t("knob.more"), open=False, elem_id="more") as more:
                 last = [slider(name) for name in SLIDERS[2:]]
                 live = gr.Checkbox(True, label=t("knob.live"), info=t("knob.live.help"), interactive=True, elem_id="knob-live")
@@ -105,6 +122,10 @@ def build_create(desk: Desk, words: Words, stamp: gr.Number) -> None:
     uploads: dict[str, Any] = {**_QUIET, "trigger_mode": "multiple", "concurrency_limit": None}
     painter.picture(desk.picture, painter, restored, **uploads).then(desk.live, **rendering)
     painter.on_import(desk.maps, inputs=painter, outputs=painter, **uploads).then(desk.live, **rendering)
+    found: dict[str, Any] = {**_QUIET, "inputs": [painter, by, number], "outputs": [painter, notes, find, ask], "concurrency_limit": None}
+    gr.on([find.click, number.input], desk.auto, trigger_mode="always_last", **found).then(desk.live, **rendering)
+    replace.click(desk.replace_maps, trigger_mode="once", **found).then(desk.live, **rendering)
+    keep.click(lambda: gr.update(visible=False), None, ask, queue=False, **_QUIET)
     gallery.pick(desk.pick, None, [painter, compare, notes, download, *first, *last, models, method, size], **uploads)
     models.input(desk.model, [models, method, *first], [method, *first, *last], **_QUIET).then(desk.live, **rendering)
     models.change(lambda name: tick_style(desk, name), models, ticks, **_QUIET)

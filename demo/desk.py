@@ -15,6 +15,7 @@ from scsa_core.errors import ScsaError
 from scsa_core.knobs import METHODS, Knobs
 from scsa_core.labels import LabelMap
 
+from .auto import AutoMaps, state_of, value_with
 from .exchange import Accepted, accept, import_maps, path_of, restore, restored_notes
 from .files import Pictures, publish
 from .gallery import Example, load_examples
@@ -52,6 +53,7 @@ class Desk:
         self.examples = load_examples(settings.examples)
         self.pictures = Pictures(settings.limits)
         self.studio = Studio(engine, publish)
+        self.auto_maps = AutoMaps()
         self.sessions = Sessions(self._open)
 
     # -- from values to jobs ----------------------------------------------------------
@@ -112,6 +114,7 @@ class Desk:
         )
         painter = example.painter_value(files)
         painter.update({side: painter[side] | {"picture": {"path": files[side]}} for side in SIDES})
+        session.automatic = state_of(painter)
         values = Values(
             painter, knobs.alpha1, knobs.alpha2, example.backbone, example.method, knobs.size,
             knobs.stroke_size, knobs.keep_colours, knobs.soft_borders, True, 0,
@@ -239,6 +242,36 @@ class Desk:
             words = error_words(error)
             text = " ".join(said.in_(session.lang) for said in (words.what, words.do))
             return gr.update(value=dict(painter, incoming=None, error={side: text}))
+
+    async def auto(self, painter: dict[str, Any] | None, by: str, number: str, request: gr.Request) -> AsyncIterator[list[Any]]:
+        """Auto was pressed: [painter, notes, button, question]. Maps changed by hand are asked about first."""
+        session = self.sessions.get(request.session_hash)
+        state = state_of(painter)
+        if state and state != session.automatic:
+            yield [gr.skip(), gr.skip(), gr.skip(), gr.update(visible=True)]
+            return
+        async for update in self.replace_maps(painter, by, number, request):
+            yield update
+
+    async def replace_maps(self, painter: dict[str, Any] | None, by: str, number: str, request: gr.Request) -> AsyncIterator[list[Any]]:
+        """As `auto`, without the question."""
+        session, lang = self.sessions.get(request.session_hash), self.sessions.get(request.session_hash).lang
+        paths = [path_of(painter, side) for side in SIDES]
+        hide, ready = gr.update(visible=False), gr.update(value=t("auto.find", lang), interactive=True)
+        if painter is None or not all(paths):
+            need = {"what": Said("auto.need_both").to_dict(), "kept": Said("error.kept").to_dict(), "do": Said("auto.help").to_dict()}
+            yield [gr.skip(), gr.update(items={"error": need, "notes": []}), ready, hide]
+            return
+        yield [gr.skip(), gr.skip(), gr.update(value=t("auto.busy", lang), interactive=False), hide]
+        try:
+            first, second = [await asyncio.to_thread(self.pictures.get, str(path)) for path in paths]
+            content, style, links = await asyncio.to_thread(self.auto_maps.find, first, second, by, number)
+            value = value_with(painter, content, style, links)
+        except Exception as error:
+            yield [gr.skip(), gr.update(items={"error": error_words(error).to_dict(), "notes": []}), ready, hide]
+            return
+        session.automatic = state_of(value)
+        yield [gr.update(value=value), gr.update(items={"error": None, "notes": []}), ready, hide]
 
     # -- handlers of examples and knobs -----------------------------------------------
 

@@ -107,6 +107,7 @@ class Session:
         self.backbone = "lite"
         self.pictures: dict[str, str] = {}
         self.accepted: dict[str, str] = {}  # uploaded file -> the copy that is kept
+        self.automatic = ""  # state of the maps as an example or Auto left them
         self.stale = False  # settings changed while a render ran that they do not stop
 
     def note(self, stamp: int, *, stops: bool) -> None:

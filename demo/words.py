@@ -98,6 +98,23 @@ TEXT: dict[str, tuple[str, str]] = {
     "status.failed": ("It did not work this time; see below", "这次没有成功，请看下方说明"),
     "status.need_content": ("Add a content picture", "请添加内容图片"),
     "status.need_style": ("Add a style picture", "请添加风格图片"),
+    # automatic maps
+    "auto.find": ("✦ Auto", "✦ 自动"),
+    "auto.help": ("Finds matching regions in both pictures.", "在两张图片中寻找对应的区域。"),
+    "auto.busy": ("Finding regions …", "正在寻找区域 …"),
+    "auto.by": ("by", "方式"),
+    "auto.by.builtin": ("Built-in", "内置"),
+    "auto.by.sam": ("Segment Anything", "Segment Anything"),
+    "auto.by.sam_missing": ("Segment Anything (weights not here)", "Segment Anything（缺少权重）"),
+    "auto.number": ("Number of regions", "区域数量"),
+    "auto.number.auto": ("Auto", "自动"),
+    "auto.need_both": ("Add both pictures first, then press Auto.", "请先添加两张图片，再按“自动”。"),
+    "auto.ask": (
+        "You changed these maps by hand. Auto would replace both; Undo brings them back.",
+        "您手动修改过这些区域图。“自动”将替换两张图，可用“撤销”恢复。",
+    ),
+    "auto.replace": ("Replace both", "替换两张"),
+    "auto.keep": ("Keep mine", "保留我的"),
     # knobs
     "knob.alpha1": ("α₁ overall style", "α₁ 整体风格"),
     "knob.alpha1.help": ("The region's colours and mood.", "区域的色彩与氛围。"),

@@ -173,6 +173,27 @@ def test_another_example_restores_everything_without_rendering(studio):
     assert "Hair" in studio.page.locator("#painter").inner_text()
 
 
+def test_two_uploads_and_auto_make_a_first_picture(studio, shared):
+    """Three actions, no brush."""
+    page, pair = studio.page, shared / "data" / "sem_pairs" / "39"
+    before = studio.shown()
+    choose = page.locator("#painter input[type=file][aria-label^='Choose']")
+    for k, name in enumerate(("39.jpg", "39_paint.jpg")):
+        choose.nth(k).set_input_files(str(pair / name))
+    page.locator("#auto-find").click()
+    chips = page.locator("#painter").get_by_text("Region 4")
+    chips.first.wait_for(timeout=SLOW)
+    studio.repainted(before)
+    studio.shot("auto")
+    assert not studio.problems
+
+    studio.stroke()  # a map changed by hand is never replaced without a question
+    page.locator("#auto-find").click()
+    page.locator("#auto-ask").wait_for(state="visible", timeout=SLOW)
+    page.locator("#auto-keep").click()
+    page.locator("#auto-ask").wait_for(state="hidden", timeout=SLOW)
+
+
 def test_the_language_switch_reaches_the_page(studio):
     studio.page.get_by_role("button", name="中文").click()
     studio.page.get_by_role("button", name="渲染").first.wait_for(timeout=20_000)

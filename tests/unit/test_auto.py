@@ -1,0 +1,81 @@
+"""Auto on the page: what is found becomes a painter value, and hand-made maps are known as such."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from demo import auto
+from demo.files import Picture
+from demo.painter import to_label_maps
+from scsa_core.labels import LabelMap
+from scsa_core.segment import builtin
+
+
+def picture(seed, flip=False):
+    """A bright, noisy upper half over a dark, striped lower one."""
+    rng = np.random.default_rng(seed)
+    a = np.zeros((96, 128, 3), np.float64)
+    a[:48] = np.array((130, 180, 240)) + rng.normal(0, 6, (48, 128, 3))
+    a[48:] = (60, 70, 20) + 30 * (np.arange(128)[None, :, None] % 8 < 4)
+    return Picture(Image.fromarray(np.clip(a[::-1] if flip else a, 0, 255).astype(np.uint8)), f"hash-{seed}-{flip}")
+
+
+def test_both_pictures_get_maps_with_shared_ids_and_a_second_number_reuses_the_analysis(monkeypatch):
+    made = []
+    monkeypatch.setattr(builtin, "analyse", lambda *a, real=builtin.analyse: made.append(1) or real(*a))
+    found = auto.AutoMaps()
+    content, style, links = found.find(picture(0), picture(1), "builtin", "2")
+    assert set(content.region_ids) == set(style.region_ids) == {1, 2}
+    assert content.size == style.size == (128, 96)
+    upper, lower = (np.bincount(m.ids[rows].ravel()).argmax() for m in (content,) for rows in (slice(4, 40), slice(56, 92)))
+    assert upper != lower
+    assert links == {1: (1,), 2: (2,)}
+    more, _, _ = found.find(picture(0), picture(1), "builtin", "4")
+    assert len(more.region_ids) > 2 and len(made) == 1
+
+
+def test_only_the_last_few_analyses_are_kept(monkeypatch):
+    class Fake:
+        def maps(self, count):
+            one = LabelMap.from_ids(np.ones((4, 4), np.uint8))
+            return one, one
+
+    made = []
+    monkeypatch.setattr(builtin, "analyse", lambda *a: made.append(1) or Fake())
+    found = auto.AutoMaps()
+    for k in range(auto.KEPT + 1):
+        found.find(picture(k), picture(99), "builtin", auto.AUTOMATIC)
+    found.find(picture(auto.KEPT), picture(99), "builtin", auto.AUTOMATIC)
+    assert len(made) == auto.KEPT + 1
+    found.find(picture(0), picture(99), "builtin", auto.AUTOMATIC)
+    assert len(made) == auto.KEPT + 2
+
+
+def test_the_value_keeps_pictures_count_and_uncommon_links():
+    ids = np.array([[1, 2], [1, 2]], np.uint8).repeat(8, 0).repeat(8, 1)
+    one = LabelMap.from_ids(ids)
+    before = {"v": 7, "content": {"picture": {"path": "/a.png"}}, "style": {"picture": {"path": "/b.png"}}}
+    value = auto.value_with(before, one, one, {1: (2, 1), 2: (2,)})
+    assert value["by"] == "auto" and value["v"] == 7
+    assert value["links"] == {"1": [2, 1]}
+    assert value["content"]["picture"] == "/a.png" and value["style"]["picture"] == "/b.png"
+    content, style = to_label_maps(value)
+    assert np.array_equal(content.ids, ids) and np.array_equal(style.ids, ids)
+
+
+def test_a_painted_map_is_told_from_an_automatic_one():
+    ids = np.ones((16, 16), np.uint8)
+    one = LabelMap.from_ids(ids)
+    value = auto.value_with({}, one, one, {})
+    painted = ids.copy()
+    painted[3:6, 3:6] = 0
+    assert auto.state_of(value) == auto.state_of(auto.value_with({}, one, one, {}))
+    assert auto.state_of(auto.value_with({}, LabelMap.from_ids(painted), one, {})) != auto.state_of(value)
+    assert auto.state_of({}) == auto.state_of(None) == ""
+
+
+@pytest.mark.parametrize("lang", ["en", "zh"])
+def test_every_choice_has_words(lang):
+    assert [name for _, name in auto.ways(lang)] == ["builtin", "sam"]
+    assert [value for _, value in auto.numbers(lang)] == list(auto.NUMBERS)
+    assert all(words for words, _ in (*auto.ways(lang), *auto.numbers(lang)))
