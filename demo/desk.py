@@ -267,6 +267,8 @@ class Desk:
             first, second = [await asyncio.to_thread(self.pictures.get, str(path)) for path in paths]
             content, style, links = await asyncio.to_thread(self.auto_maps.find, first, second, by, number)
             value = value_with(painter, content, style, links)
+            for side in SIDES:  # an upload that Auto overtook has become a kept copy meanwhile
+                value[side]["picture"] = session.accepted.get(value[side]["picture"], value[side]["picture"])
         except Exception as error:
             yield [gr.skip(), gr.update(items={"error": error_words(error).to_dict(), "notes": []}), ready, hide]
             return

@@ -70,6 +70,8 @@ const Exchange = {
     if (value.error) return this.refused(value);
     if (!first && value.by === "auto" && value.v < this.v) {
       const stale = SIDES.some((name) => value[name]?.picture?.path !== this.sides[name].picture?.path);
+      // What moved on may only be Python's own answer about a new picture: then the maps are of this state.
+      if (!stale && this.by === "picture") return this.adopt(value, first);
       if (!stale) return this.offerLater(value); // maps of pictures that are gone help nobody
       return this.pack().then((packed) => this.write(packed));
     }

@@ -179,7 +179,10 @@ def test_two_uploads_and_auto_make_a_first_picture(studio, shared):
     before = studio.shown()
     choose = page.locator("#painter input[type=file][aria-label^='Choose']")
     for k, name in enumerate(("39.jpg", "39_paint.jpg")):
-        choose.nth(k).set_input_files(str(pair / name))
+        with page.expect_response(lambda r: "/upload" in r.url and r.ok, timeout=SLOW):
+            choose.nth(k).set_input_files(str(pair / name))
+        page.wait_for_function("!document.querySelector('#painter [aria-busy=true]')", timeout=SLOW)
+    page.wait_for_timeout(500)  # a person's hand is slower than the page's own bookkeeping
     page.locator("#auto-find").click()
     chips = page.locator("#painter").get_by_text("Region 4")
     chips.first.wait_for(timeout=SLOW)
