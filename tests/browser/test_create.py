@@ -190,7 +190,9 @@ def test_two_uploads_and_auto_make_a_first_picture(studio, shared):
     studio.shot("auto")
     assert not studio.problems
 
+    settled = studio.shown()
     studio.stroke()  # a map changed by hand is never replaced without a question
+    studio.repainted(settled)
     page.locator("#auto-find").click()
     page.locator("#auto-ask").wait_for(state="visible", timeout=SLOW)
     page.locator("#auto-keep").click()

@@ -343,8 +343,8 @@ def test_a_hundred_steps_come_back(desk: Desk) -> None:
         page.keyboard.press("Control+z")
     last = desk.host.next()[0]
     with contextlib.suppress(queue.Empty):
-        while True:
-            last = desk.host.events.get(timeout=2)[1]
+        while ids(last).any() or last["content"]["picture"] is None:
+            last = desk.host.events.get(timeout=20)[1]
     assert not ids(last).any() and last["content"]["picture"] is not None
 
 
