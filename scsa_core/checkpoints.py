@@ -23,7 +23,7 @@ from scsa_core.errors import CheckpointCorrupt, CheckpointMismatch, CheckpointMi
 
 SHIPPED = Path(__file__).resolve().parent.parent / "checkpoints"
 VARIABLE = "SCSA_CHECKPOINTS"
-_WEB_PAGE = re.compile(rb"\s*<(!doctype|html|head|\?xml|!--)", re.IGNORECASE)
+WEB_PAGE = re.compile(rb"\s*<(!doctype|html|head|\?xml|!--)", re.IGNORECASE)
 # A key that only one kind of file has, and what that file is.
 _KNOWN = (
     (re.compile(r"sanet[45]_1\.|merge_conv\."), "SANet's attention (transformer_iter_500000.pth)"),
@@ -68,7 +68,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise CheckpointMissing(f"{path.name} cannot be opened ({error.strerror})", path=str(path)) from error
     if not head:
         raise CheckpointCorrupt(f"{path.name} is empty", hint="Fetch it again.")
-    if _WEB_PAGE.match(head):
+    if WEB_PAGE.match(head):
         raise CheckpointCorrupt(f"{path.name} is a web page, not weights", hint="Fetch the file itself, not the page that links to it.")
     if head.startswith(b"version https://git-lfs"):
         raise CheckpointCorrupt(f"{path.name} is a Git LFS pointer, not weights", hint="Run `git lfs pull`.")

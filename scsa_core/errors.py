@@ -12,7 +12,8 @@
     ├── CheckpointError         weights
     │   ├── CheckpointMissing   the file is not there
     │   ├── CheckpointCorrupt   the file is damaged, truncated or hostile
-    │   └── CheckpointMismatch  the file holds another network: keys or shapes differ
+    │   ├── CheckpointMismatch  the file holds another network: keys or shapes differ
+    │   └── FetchFailed         a download did not succeed; what has arrived is kept
     ├── RecipeError             settings embedded in a picture cannot be used
     ├── OutOfMemory             the picture does not fit this machine
     └── Cancelled               the caller asked to stop; nothing is wrong
@@ -102,6 +103,14 @@ class CheckpointMismatch(CheckpointError):
     ) -> None:
         super().__init__(message, hint=hint)
         self.missing, self.unexpected, self.misshapen = missing, unexpected, misshapen or {}
+
+
+class FetchFailed(CheckpointError):
+    """A download did not succeed. `offline`: no server answered at all."""
+
+    def __init__(self, message: str, *, offline: bool = False, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.offline = offline
 
 
 class RecipeError(ScsaError):

@@ -36,6 +36,10 @@ class CancelToken:
     def cancelled(self) -> bool:
         return self._event.is_set()
 
+    def wait(self, seconds: float) -> bool:
+        """Sleep, but wake at once when somebody asks to stop. Returns whether they did."""
+        return self._event.wait(seconds)
+
     def checkpoint(self) -> None:
         """Raise Cancelled if somebody asked to stop."""
         if self._event.is_set():

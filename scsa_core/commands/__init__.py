@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from scsa_core.commands.base import Command, UsageError
 from scsa_core.commands.bench import BENCH
+from scsa_core.commands.checkpoints import CHECKPOINTS
 from scsa_core.commands.render import RENDER
 from scsa_core.commands.segment import SEGMENT
 
-COMMANDS: tuple[Command, ...] = (RENDER, SEGMENT, BENCH)
+COMMANDS: tuple[Command, ...] = (RENDER, SEGMENT, CHECKPOINTS, BENCH)
 
 __all__ = ["COMMANDS", "Command", "UsageError"]
