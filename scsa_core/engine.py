@@ -29,55 +29,21 @@ from scsa_core.backbones.base import Backbone, BackboneInfo, Pair, preparation_o
 from scsa_core.cache import CacheStatistics, StageCache, digest
 from scsa_core.colours import keep_colours
 from scsa_core.errors import CheckpointError, KnobError, LabelError, OutOfMemory
-from scsa_core.knobs import Knobs, Method
+from scsa_core.knobs import Knobs
 from scsa_core.labels import LabelMap, reference_labels
 from scsa_core.memory import peak_memory
 from scsa_core.notes import Note
 from scsa_core.pairing import Pairing, notes
+from scsa_core.plan import REFERENCE_SIZE, Plan, megapixels, picture_digest, stage_keys
 from scsa_core.progress import CancelToken, Progress, ProgressCallback
+from scsa_core.request import RenderRequest, RenderResult
 
-REFERENCE_SIZE = 512
+__all__ = ["BackboneState", "Engine", "RenderRequest", "RenderResult"]
+
 # Share of a cold render that is done when a stage starts (measured at 512 px, rounded).
 _DONE_AT_START = {
     "load_model": 0.0, "encode_content": 0.05, "encode_style": 0.25, "encode_maps": 0.45, "match": 0.75, "paint": 0.8, "finish": 0.97,
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class RenderRequest:
-    """One render. Pictures RGB; maps may be absent: then each picture is one region.
-
-    knobs: None takes the family's defaults. reference: the reference implementation's own
-    preprocessing (512x512 squash, its label rule, its fallback), which needs `map_pictures`,
-    the colour maps as they are in their files.
-    """
-
-    content: Image.Image
-    style: Image.Image
-    content_map: LabelMap | None = None
-    style_map: LabelMap | None = None
-    links: Mapping[int, tuple[int, ...]] | None = None
-    backbone: str = "lite"
-    method: Method = "scsa"
-    knobs: Knobs | None = None
-    reference: bool = False
-    map_pictures: tuple[Image.Image, Image.Image] | None = None
-
-
-@dataclass(frozen=True)
-class RenderResult:
-    """image: at the asked size. timings: seconds by stage, "total" included; a cached stage costs 0.
-
-    request: with knobs filled in. peak_bytes: the process's peak resident memory. weights:
-    hash of the model's files.
-    """
-
-    image: Image.Image
-    timings: dict[str, float]
-    notes: tuple[Note, ...]
-    request: RenderRequest
-    peak_bytes: int
-    weights: str
 
 
 @dataclass(frozen=True)
@@ -90,16 +56,6 @@ class BackboneState:
     hint: str = ""
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """Sizes of one render, (width, height): as asked and padded to the family's multiple."""
-
-    content_size: tuple[int, int]
-    content_padded: tuple[int, int]
-    style_size: tuple[int, int]
-    style_padded: tuple[int, int]
-
-
 class _Run:
     """Progress, cancellation and the clock of one render."""
 
@@ -107,6 +63,7 @@ class _Run:
         self._progress, self._cancel = progress, cancel
         self.timings: dict[str, float] = {}
         self.started = 0.0  # of the current stage
+        self.reused = False  # whether the current stage took something from the cache
 
     def checkpoint(self) -> None:
         if self._cancel is not None:
@@ -117,7 +74,7 @@ class _Run:
         self.checkpoint()
         if self._progress is not None:
             self._progress(Progress(name, _DONE_AT_START[name]))
-        self.started = time.perf_counter()
+        self.started, self.reused = time.perf_counter(), False
         try:
             yield
         finally:
@@ -224,9 +181,9 @@ class Engine:
         """Expected seconds from this machine's own measured stages; None before the first render of a family."""
         knobs = request.knobs or self.defaults(request.backbone)
         request = dataclasses.replace(request, knobs=knobs)
-        plan = self._plan(request)
-        area = {"content": _area(plan.content_padded), "style": _area(plan.style_padded)}
-        keys = self._keys(request, plan, self._models[request.backbone].fingerprint) if request.backbone in self._models else {}
+        plan = Plan.of(request, self.info(request.backbone).capabilities)
+        area = {"content": megapixels(plan.content_padded), "style": megapixels(plan.style_padded)}
+        keys = stage_keys(request, plan, self._models[request.backbone].fingerprint) if request.backbone in self._models else {}
         if keys.get("paint", "") in self._cache:
             return 0.0
         matched = keys.get("match", "") in self._cache
@@ -255,55 +212,13 @@ class Engine:
         if request.reference and request.map_pictures is None and request.method != "baseline":
             raise LabelError("the reference's preprocessing needs both colour maps", hint="Give a content map and a style map.")
 
-    def _plan(self, request: RenderRequest) -> _Plan:
-        assert request.knobs is not None
-        caps = self.info(request.backbone).capabilities
-        if request.reference:
-            square = (REFERENCE_SIZE, REFERENCE_SIZE)
-            return _Plan(square, square, square, square)
-        sizes: list[tuple[int, int]] = []
-        for picture, side in ((request.content, request.knobs.size), (request.style, _style_side(request.knobs))):
-            sizes += images.working_size(picture.size, side, caps.multiple_of, caps.minimum)
-        return _Plan(*sizes)
-
-    def _keys(self, request: RenderRequest, plan: _Plan, weights: str) -> dict[str, str]:
-        """The cache key of every stage: hashes of everything that goes into it."""
-        knobs = request.knobs
-        assert knobs is not None
-        sampling = "bilinear" if request.reference else "lanczos"
-        content = digest("encode", weights, _picture_digest(request.content), plan.content_size, plan.content_padded, sampling)
-        style = digest("encode", weights, _picture_digest(request.style), plan.style_size, plan.style_padded, sampling)
-        maps: tuple[object, ...] = ()
-        if request.method != "baseline":
-            maps = tuple(
-                (m.digest() if m is not None else None, size, padded)
-                for m, size, padded in (
-                    (request.content_map, plan.content_size, plan.content_padded),
-                    (request.style_map, plan.style_size, plan.style_padded),
-                )
-            )
-            if request.reference and request.map_pictures is not None:
-                maps += tuple(_picture_digest(m) for m in request.map_pictures)
-        links = tuple(sorted((k, tuple(v)) for k, v in (request.links or {}).items())) if maps else ()
-        match = digest(
-            "match", content, style, maps, links, preparation_of(request.method), knobs.soft_borders if maps else 0.0,
-            request.reference,
-        )  # fmt: skip
-        alphas = (knobs.alpha1, knobs.alpha2) if request.method != "baseline" else ()
-        return {
-            "encode_content": digest(content, "content"),
-            "encode_style": digest(style, "style"),
-            "match": match,
-            "paint": digest("paint", match, request.method, alphas),
-        }
-
     def _render(self, request: RenderRequest, run: _Run) -> tuple[Image.Image, list[Note], str]:
         knobs = request.knobs
         assert knobs is not None
         with run.stage("load_model"):
             model = self.load(request.backbone)
-        plan = self._plan(request)
-        keys = self._keys(request, plan, model.fingerprint)
+        plan = Plan.of(request, self.info(request.backbone).capabilities)
+        keys = stage_keys(request, plan, model.fingerprint)
         maps = _maps(request)
         warnings = notes(*maps, Pairing.identity(*maps) if request.links is None else Pairing(request.links)) if maps else []
         if maps is None and request.method != "baseline":
@@ -326,7 +241,7 @@ class Engine:
         return image, list(warnings), model.fingerprint
 
     def _prepare(
-        self, request: RenderRequest, model: Backbone, plan: _Plan, keys: dict[str, str], maps: tuple[LabelMap, LabelMap] | None, run: _Run
+        self, request: RenderRequest, model: Backbone, plan: Plan, keys: dict[str, str], maps: tuple[LabelMap, LabelMap] | None, run: _Run
     ) -> Any:
         knobs = request.knobs
         assert knobs is not None
@@ -336,8 +251,8 @@ class Engine:
             with run.stage(stage):
                 picture = self._picture(request, which, plan)
                 encode = partial(model.encode, picture, role=which, checkpoint=run.checkpoint)
-                features[which] = self._cached(keys[stage], encode)
-                self._measure(request.backbone, stage, run, _padded(plan, which))
+                features[which] = self._cached(keys[stage], encode, run)
+                self._measure(request.backbone, stage, run, plan.sizes(which)[1])
         pair = Pair(features["content"], features["style"], fallback="mean" if request.reference else "whole")
         if request.method != "baseline":
             assert maps is not None
@@ -345,7 +260,7 @@ class Engine:
                 sides = tuple(zip(maps, ("content", "style"), strict=True))
                 encoded = [self._encode_map(request, model, plan, m, which, run) for m, which in sides]
                 self._measure(request.backbone, "encode_maps", run, plan.content_padded, plan.style_padded)
-            labels = [_labels(m, *_sizes(plan, which)).to(self.device) for m, which in sides]
+            labels = [_labels(m, *plan.sizes(which)).to(self.device) for m, which in sides]
             pair = dataclasses.replace(
                 pair,
                 content_map=encoded[0],
@@ -362,23 +277,24 @@ class Engine:
         self._cache.put(keys["match"], prepared, prepared.nbytes)
         return prepared
 
-    def _cached(self, key: str, make: Callable[[], Mapping[str, Tensor]]) -> Mapping[str, Tensor]:
+    def _cached(self, key: str, make: Callable[[], Mapping[str, Tensor]], run: _Run) -> Mapping[str, Tensor]:
+        run.reused = run.reused or key in self._cache
         found: Mapping[str, Tensor] = self._cache.get_or_make(key, make, lambda f: sum(t.nbytes for t in f.values()))
         return found
 
-    def _picture(self, request: RenderRequest, which: str, plan: _Plan) -> Tensor:
+    def _picture(self, request: RenderRequest, which: str, plan: Plan) -> Tensor:
         picture = request.content if which == "content" else request.style
-        size, padded = _sizes(plan, which)
+        size, padded = plan.sizes(which)
         if request.reference:
             return images.to_tensor(picture.resize(size, Image.Resampling.BILINEAR)).to(self.device)
         return images.to_tensor(picture, size, padded).to(self.device)
 
-    def _encode_map(self, request: RenderRequest, model: Backbone, plan: _Plan, m: LabelMap, which: str, run: _Run) -> Mapping[str, Tensor]:
-        size, padded = _sizes(plan, which)
+    def _encode_map(self, request: RenderRequest, model: Backbone, plan: Plan, m: LabelMap, which: str, run: _Run) -> Mapping[str, Tensor]:
+        size, padded = plan.sizes(which)
         if request.reference:
             assert request.map_pictures is not None
             original = request.map_pictures[0 if which == "content" else 1]
-            key = digest("map", model.fingerprint, _picture_digest(original))
+            key = digest("map", model.fingerprint, picture_digest(original))
             picture = images.to_tensor(original.convert("RGB").resize(size, Image.Resampling.BILINEAR))
         else:
             key = digest("map", model.fingerprint, m.digest(), size, padded)
@@ -386,36 +302,15 @@ class Engine:
                 picture = torch.empty(0)
             else:
                 picture = images.to_tensor(m.resized(size).to_colour_image(), size, padded)
-        return self._cached(key, lambda: model.encode(picture.to(self.device), role="map", checkpoint=run.checkpoint))
+        return self._cached(key, lambda: model.encode(picture.to(self.device), role="map", checkpoint=run.checkpoint), run)
 
     def _measure(self, family: str, stage: str, run: _Run, *sizes: tuple[int, int]) -> None:
-        """Remember a stage's speed, unless the cache answered at once."""
-        seconds = time.perf_counter() - run.started
-        if seconds > 0.01:
-            rate = seconds / sum(_area(s) for s in sizes)
-            old = self._rates.get((family, stage), rate)
-            self._rates[(family, stage)] = 0.5 * old + 0.5 * rate
-
-
-def _style_side(knobs: Knobs) -> int:
-    """Long side of the style: larger than the content's for larger strokes."""
-    return min(2048, max(64, round(knobs.size * knobs.stroke_size)))
-
-
-def _sizes(plan: _Plan, which: str) -> tuple[tuple[int, int], tuple[int, int]]:
-    return (plan.content_size, plan.content_padded) if which == "content" else (plan.style_size, plan.style_padded)
-
-
-def _padded(plan: _Plan, which: str) -> tuple[int, int]:
-    return _sizes(plan, which)[1]
-
-
-def _area(size: tuple[int, int]) -> float:
-    return size[0] * size[1] / 1e6
-
-
-def _picture_digest(picture: Image.Image) -> str:
-    return digest(picture.mode, picture.size, picture.tobytes())
+        """Remember the speed of a stage that was computed whole."""
+        if run.reused:
+            return
+        rate = (time.perf_counter() - run.started) / sum(megapixels(s) for s in sizes)
+        old = self._rates.get((family, stage), rate)
+        self._rates[(family, stage)] = 0.5 * old + 0.5 * rate
 
 
 _ONE_REGION = LabelMap.from_ids(np.zeros((8, 8), dtype=np.uint8))

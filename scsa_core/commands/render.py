@@ -17,12 +17,13 @@ from PIL import Image
 from scsa_core import __version__
 from scsa_core.backbones import FAMILIES
 from scsa_core.commands.base import Command, UsageError, add_knobs, knob_values
-from scsa_core.engine import REFERENCE_SIZE, Engine, RenderRequest, RenderResult
+from scsa_core.engine import Engine, RenderRequest, RenderResult
 from scsa_core.errors import ImageError, LabelError
 from scsa_core.images import load_image, open_image
 from scsa_core.knobs import METHODS
 from scsa_core.labels import LabelMap, read_maps
 from scsa_core.pairing import Pairing
+from scsa_core.plan import REFERENCE_SIZE
 from scsa_core.progress import Progress
 from scsa_core.recipe import Recipe, embed, picture_sha256
 

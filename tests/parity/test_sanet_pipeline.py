@@ -18,6 +18,7 @@ from scsa_core.backbones.vgg import SANET_DECODER, VGG19_NORMALISED, ConvStack
 from scsa_core.engine import Engine, RenderRequest
 from scsa_core.knobs import Knobs
 from scsa_core.labels import read_maps
+from scsa_core.plan import Plan, stage_keys
 
 CASES = [("pair29_fwd", 29, False), ("pair1_fwd", 1, False), ("pair1_rev", 1, True)]
 
@@ -64,8 +65,8 @@ def pictures(shared, pair, reverse):
 def raw(engine, request):
     """The decoder's output before clipping: the engine's own stages, without `finish`."""
     result = engine.render(request)
-    plan = engine._plan(result.request)
-    keys = engine._keys(result.request, plan, result.weights)
+    plan = Plan.of(result.request, engine.info("sanet").capabilities)
+    keys = stage_keys(result.request, plan, result.weights)
     return engine._cache.get(keys["paint"])[0].numpy()
 
 

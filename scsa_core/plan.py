@@ -1,0 +1,86 @@
+"""What a request comes to before anything is computed: the sizes it works at and the cache key of every stage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from PIL import Image
+
+from scsa_core import images
+from scsa_core.backbones.base import Capabilities, preparation_of
+from scsa_core.cache import digest
+from scsa_core.knobs import Knobs
+from scsa_core.request import RenderRequest
+
+REFERENCE_SIZE = 512
+Size = tuple[int, int]
+"""(width, height) in pixels."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Sizes of one render: as asked and padded to the family's multiple."""
+
+    content_size: Size
+    content_padded: Size
+    style_size: Size
+    style_padded: Size
+
+    @classmethod
+    def of(cls, request: RenderRequest, capabilities: Capabilities) -> Plan:
+        assert request.knobs is not None
+        if request.reference:
+            return cls(*[(REFERENCE_SIZE, REFERENCE_SIZE)] * 4)
+        sizes: list[Size] = []
+        for picture, side in ((request.content, request.knobs.size), (request.style, _style_side(request.knobs))):
+            sizes += images.working_size(picture.size, side, capabilities.multiple_of, capabilities.minimum)
+        return cls(*sizes)
+
+    def sizes(self, which: str) -> tuple[Size, Size]:
+        """(as asked, padded) of the content or the style."""
+        return (self.content_size, self.content_padded) if which == "content" else (self.style_size, self.style_padded)
+
+
+def stage_keys(request: RenderRequest, plan: Plan, weights: str) -> dict[str, str]:
+    """The cache key of every stage: hashes of everything that goes into it."""
+    knobs = request.knobs
+    assert knobs is not None
+    sampling = "bilinear" if request.reference else "lanczos"
+    content = digest("encode", weights, picture_digest(request.content), plan.content_size, plan.content_padded, sampling)
+    style = digest("encode", weights, picture_digest(request.style), plan.style_size, plan.style_padded, sampling)
+    maps: tuple[object, ...] = ()
+    if request.method != "baseline":
+        maps = tuple(
+            (m.digest() if m is not None else None, size, padded)
+            for m, size, padded in (
+                (request.content_map, plan.content_size, plan.content_padded),
+                (request.style_map, plan.style_size, plan.style_padded),
+            )
+        )
+        if request.reference and request.map_pictures is not None:
+            maps += tuple(picture_digest(m) for m in request.map_pictures)
+    links = tuple(sorted((k, tuple(v)) for k, v in (request.links or {}).items())) if maps else ()
+    match = digest(
+        "match", content, style, maps, links, preparation_of(request.method), knobs.soft_borders if maps else 0.0,
+        request.reference,
+    )  # fmt: skip
+    alphas = (knobs.alpha1, knobs.alpha2) if request.method != "baseline" else ()
+    return {
+        "encode_content": digest(content, "content"),
+        "encode_style": digest(style, "style"),
+        "match": match,
+        "paint": digest("paint", match, request.method, alphas),
+    }
+
+
+def picture_digest(picture: Image.Image) -> str:
+    return digest(picture.mode, picture.size, picture.tobytes())
+
+
+def megapixels(size: Size) -> float:
+    return size[0] * size[1] / 1e6
+
+
+def _style_side(knobs: Knobs) -> int:
+    """Long side of the style: larger than the content's for larger strokes."""
+    return min(2048, max(64, round(knobs.size * knobs.stroke_size)))
