@@ -45,6 +45,7 @@ class Knobs:
     stroke_size: float = _knob(1.0, 0.5, 2.0, 0.05, "Size of the strokes relative to the picture.")
     keep_colours: float = _knob(0.0, 0.0, 1.0, 0.1, "Keep the content's own colours.")
     soft_borders: float = _knob(0.0, 0.0, 2.0, 0.5, "Treat the map as a hint: soften region borders, in tokens.")
+    blend: float = _knob(0.7, 0.0, 1.0, 0.05, "How far a region's own colours give way to the style's.")
     seed: int = _knob(0, 0, 2**32 - 1, 1, "Only used where a family draws noise.")
 
     def __post_init__(self) -> None:

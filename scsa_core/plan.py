@@ -16,6 +16,9 @@ REFERENCE_SIZE = 512
 Size = tuple[int, int]
 """(width, height) in pixels."""
 
+_ELSEWHERE = {"size", "stroke_size", "soft_borders", "keep_colours"}  # knobs that are in another stage's key, or act after painting
+_ON_MAPS = {"alpha1", "alpha2", "blend"}  # knobs that weigh what the maps bring: nothing to the baseline
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -64,12 +67,13 @@ def stage_keys(request: RenderRequest, plan: Plan, weights: str) -> dict[str, st
         "match", content, style, maps, links, preparation_of(request.method), knobs.soft_borders if maps else 0.0,
         request.reference,
     )  # fmt: skip
-    alphas = (knobs.alpha1, knobs.alpha2) if request.method != "baseline" else ()
+    idle = _ELSEWHERE | (_ON_MAPS if request.method == "baseline" else set())
+    turned = tuple(sorted((name, value) for name, value in knobs.as_dict().items() if name not in idle))
     return {
         "encode_content": digest(content, "content"),
         "encode_style": digest(style, "style"),
         "match": match,
-        "paint": digest("paint", match, request.method, alphas),
+        "paint": digest("paint", match, request.method, turned),
     }
 
 
