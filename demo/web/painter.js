@@ -31,6 +31,7 @@ class Painter {
     this.stack = new UndoStack();
     this.events = [];
     this.turn = 0;
+    this.helpers = []; // what stands beside the painter and lives in a file of its own: {root, refresh, draw, reset, …}
 
     this.gestures = new Gestures(this);
     this.files = new Files(this, upload);
@@ -38,6 +39,7 @@ class Painter {
     this.active = this.panes[0];
     this.lookUp = lookUp(this.regions, this.opacity, null);
     this.legend = new Legend(this);
+    this.helpers = HELPERS.map((make) => make(this));
     this.build(element);
     for (const pane of this.panes) this.gestures.listen(pane);
     this.listen();
@@ -63,7 +65,9 @@ class Painter {
     this.offer = el("div", "sp-ask sp-offer", { role: "group" });
     this.offer.hidden = true;
     const panes = el("div", "sp-panes", {}, ...this.panes.map((pane) => pane.root));
-    this.root.replaceChildren(this.switch, panes, this.toolbar.root, this.offer, this.legend.root, this.live);
+    const placed = (place) => this.helpers.filter((each) => each.place === place).map((each) => each.root);
+    this.root.replaceChildren(...placed("top"), this.switch, panes, this.toolbar.root, ...placed("tools"), this.offer, this.legend.root,
+      ...placed("legend"), this.live);
     new ResizeObserver(() => this.layout()).observe(panes);
     this.activate(this.active);
     this.refresh();
@@ -93,6 +97,8 @@ class Painter {
 
   get size() { return this.sizes[this.tool] ?? 1; }
   paneOf(name) { return this.panes[SIDES.indexOf(name)]; }
+  /** The helper that handles the pointer with the chosen tool, or null. */
+  handler(tool = this.tool) { return this.helpers.find((each) => each.tool === tool) ?? null; }
   regionOf(id) { return this.regions.find((region) => region.id === id) ?? null; }
   nameOf(id) { return this.regionOf(id)?.name ?? String(id); }
   colourOf(id) { return this.regionOf(id)?.colour ?? PALETTE[0]; }
@@ -123,6 +129,7 @@ class Painter {
     this.relight();
     this.legend.refresh();
     this.toolbar.refresh();
+    for (const each of this.helpers) each.refresh?.();
   }
 
   relight() {
@@ -226,7 +233,9 @@ class Painter {
   swap() {
     const [content, style] = [this.sides.content, this.sides.style];
     const links = {}; // links point from content to style: turned around
-    for (const [id, targets] of Object.entries(this.links)) for (const target of targets) (links[target] ??= []).push(Number(id));
+    for (const [id, targets] of Object.entries(this.links)) {
+      for (const target of targets) if (target >= 0) (links[target] ??= []).push(Number(id));
+    }
     this.record({ by: "swap", parts: [
       { kind: "side", side: "content", before: content, after: style }, { kind: "side", side: "style", before: style, after: content },
       this.legendPart({ links }),
@@ -271,7 +280,7 @@ class Painter {
     const links = {};
     for (const [key, targets] of Object.entries(this.links)) {
       const rest = targets.filter((target) => target !== id);
-      if (Number(key) !== id && rest.length > 0) links[key] = rest;
+      if (Number(key) !== id && (rest.length > 0 || targets.length === 0)) links[key] = rest;
     }
     return { regions: this.regions.filter((region) => region.id !== id), links };
   }
@@ -315,7 +324,10 @@ class Painter {
   // ------------------------------------------------------------ selection and view
 
   setTool(tool) {
-    if (this.tool !== tool) this.gestures.dropLasso();
+    if (this.tool !== tool) {
+      this.gestures.dropLasso();
+      for (const each of this.helpers) each.reset?.();
+    }
     this.tool = tool;
     this.toolbar.refresh();
     this.gestures.showRing();

@@ -136,6 +136,7 @@ function keyAction(app, event, pane) {
 function canvasKey(app, event, pane, key) {
   if (!pane.filled) return false;
   const { gestures } = app;
+  if (app.handler()?.key(pane, key, event)) return true;
   if (ARROWS[key]) {
     const step = event.shiftKey ? 10 : 1;
     gestures.moveCrosshair(pane, ARROWS[key][0] * step, ARROWS[key][1] * step);

@@ -287,6 +287,7 @@ class Pane {
     }
     drawOverlay(this.pixels, W, rect, this.side, view, this.app.lookUp, this.hatch);
     context.putImageData(this.image, 0, 0, rect.x0, rect.y0, rect.x1 - rect.x0, rect.y1 - rect.y0);
+    if (dirty === "all") for (const each of this.app.helpers) each.draw?.(this);
   }
 
   drawPicture() {

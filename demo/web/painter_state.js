@@ -8,6 +8,7 @@ const PALETTE = [
 const MAX_MAP_SIDE = 1024;
 const MAX_NAME = 40;
 const MAX_REGIONS = 64;
+const HELPERS = []; // makers of what stands beside the painter: (app) => {place?, root?, tool?, refresh?(), draw?(pane), reset?(), …}
 const UNDO_STEPS = 200;
 const UNDO_BYTES = 64e6;
 

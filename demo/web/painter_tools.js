@@ -21,9 +21,9 @@ class Gestures {
     canvas.addEventListener("pointermove", (event) => this.move(pane, event));
     canvas.addEventListener("pointerup", (event) => this.up(pane, event));
     canvas.addEventListener("pointercancel", (event) => this.lost(pane, event));
-    canvas.addEventListener("pointerleave", () => { this.hover = null; this.showRing(); });
+    canvas.addEventListener("pointerleave", () => { this.hover = null; this.showRing(); this.app.handler()?.leave(pane); });
     canvas.addEventListener("dblclick", () => { if (this.lasso) this.closeLasso(); });
-    canvas.addEventListener("contextmenu", (event) => { if (this.mode) event.preventDefault(); });
+    canvas.addEventListener("contextmenu", (event) => { if (this.mode || this.app.handler()) event.preventDefault(); });
     canvas.addEventListener("blur", () => { this.endKeyStroke(); pane.showCrosshair(); });
     canvas.addEventListener("focus", () => {
       this.app.activate(pane);
@@ -43,7 +43,7 @@ class Gestures {
     this.pointers.set(event.pointerId, { pane, x: event.clientX, y: event.clientY });
     pane.canvas.setPointerCapture(event.pointerId);
     if (event.pointerType === "touch" && this.pointers.size === 2) return this.startPinch(pane);
-    if (this.pointers.size > 1 || (event.button !== 0 && event.button !== 1)) return;
+    if (this.pointers.size > 1 || (event.button !== 0 && event.button !== 1 && !(event.button === 2 && this.app.handler()))) return;
     this.endKeyStroke();
     pane.crosshair = null;
     pane.showCrosshair();
@@ -64,6 +64,9 @@ class Gestures {
       this.lasso.dragging = false;
       this.lasso.points.push(pane.toMap(event));
       pane.showOutline(this.lasso.points);
+    } else if (this.app.handler(tool)) {
+      this.mode = "helper";
+      this.app.handler(tool).down(pane, pane.toMap(event), event);
     } else {
       this.mode = "tap";
       this.tapTool = tool;
@@ -77,6 +80,7 @@ class Gestures {
     this.showRing();
     if (!known) {
       if (this.lasso?.pane === pane) pane.showOutline([...this.lasso.points, pane.toMap(event)]);
+      if (pane.filled && event.pointerType !== "touch") this.app.handler()?.hover(pane, pane.toMap(event));
       return;
     }
     const [dx, dy] = [event.clientX - known.x, event.clientY - known.y];
@@ -90,7 +94,8 @@ class Gestures {
       if (far) this.lasso.dragging = true;
       if (this.lasso.dragging) this.lasso.points.push(this.pane.toMap(event));
       this.pane.showOutline(this.lasso.points);
-    } else if (this.mode === "pan") this.pane.panBy(dx, dy);
+    } else if (this.mode === "helper") this.app.handler()?.drag(this.pane, this.pane.toMap(event), event);
+    else if (this.mode === "pan") this.pane.panBy(dx, dy);
     else if (this.mode === "pinch") this.pinch(before);
   }
 
@@ -104,6 +109,7 @@ class Gestures {
     this.mode = null;
     if (mode === "stroke") this.endStroke();
     else if (mode === "lasso") this.lassoReleased();
+    else if (mode === "helper") this.app.handler()?.up(this.pane, this.pane.toMap(event), event);
     else if (mode === "tap") {
       const point = this.pane.toMap(this.start);
       if (this.tapTool === "pick") this.app.pick(this.pane, point);
@@ -125,6 +131,7 @@ class Gestures {
       if (performance.now() - this.startedAt < PINCH_GRACE_MS) this.cancelStroke();
       else this.endStroke();
     } else if (this.mode === "lasso") this.dropLasso();
+    else if (this.mode === "helper") this.app.handler()?.abandon();
     this.pane = pane;
     this.mode = "pinch";
   }
@@ -208,7 +215,7 @@ class Gestures {
   cancel() {
     if (this.lasso) { this.dropLasso(); return true; }
     if (this.stroke) { this.cancelStroke(); this.mode = null; return true; }
-    return false;
+    return this.app.helpers.some((each) => each.cancel?.());
   }
 
   // ------------------------------------------------------------ keyboard
@@ -227,6 +234,7 @@ class Gestures {
     const { w, h, ids } = pane.side;
     pane.crosshair = { x: Math.min(w - 1, Math.max(0, point.x + dx)), y: Math.min(h - 1, Math.max(0, point.y + dy)) };
     if (this.stroke) this.extendStroke({ x: pane.crosshair.x + 0.5, y: pane.crosshair.y + 0.5 });
+    this.app.handler()?.hover(pane, { x: pane.crosshair.x + 0.5, y: pane.crosshair.y + 0.5 });
     this.keepVisible(pane);
     pane.showCrosshair();
     const { x, y } = pane.crosshair;
@@ -249,6 +257,7 @@ class Gestures {
     const { tool } = this.app;
     if (tool === "fill") this.app.fillAt(pane, at);
     else if (tool === "pick") this.app.pick(pane, at);
+    else if (this.app.handler(tool)) this.app.handler(tool).press(pane, at);
     else if (tool === "lasso") {
       if (!this.lasso || this.lasso.pane !== pane) this.lasso = { pane, points: [] };
       this.lasso.points.push(at);
