@@ -14,6 +14,7 @@ const Exchange = {
     this.flushing = true;
     try {
       while (this.events.length > 0) {
+        for (const each of this.helpers) await each.beforeSend?.();
         const events = this.events;
         this.events = [];
         this.write(await this.pack());
@@ -26,6 +27,8 @@ const Exchange = {
           else if (name === "invalid") this.trigger("invalid", data);
           else if (name === "render_now") this.trigger("render_now", data);
           else if (name === "cancel_now") this.trigger("cancel_now", data);
+          else if (name === "suggest") this.trigger("suggest", data);
+          else if (name === "resume") this.trigger("resume", data);
         }
       }
     } finally {

@@ -7,6 +7,7 @@ class Files {
     this.app = app;
     this.upload = upload;
     this.latest = { content: 0, style: 0 }; // counts pictures, so that a slow one never replaces a newer one
+    this.sources = new WeakMap(); // decoded picture -> the file it came from
     this.added = { content: null, style: null }; // undo entry of a picture that Python may still refuse
   }
 
@@ -61,6 +62,12 @@ class Files {
 
   /** Decoded, upright and at most MAX_PICTURE_SIDE, or null. */
   async decode(blob) {
+    const image = await this.bitmap(blob);
+    if (image) this.sources.set(image, blob);
+    return image;
+  }
+
+  async bitmap(blob) {
     try {
       const full = await createImageBitmap(blob, { imageOrientation: "from-image" });
       const scale = Math.min(1, MAX_PICTURE_SIDE / Math.max(full.width, full.height));
