@@ -12,7 +12,7 @@ import numpy as np
 
 from scsa_core.engine import Engine, RenderRequest
 from scsa_core.errors import ScsaError
-from scsa_core.knobs import METHODS, Knobs
+from scsa_core.knobs import ALL_METHODS, Knobs
 from scsa_core.labels import LabelMap
 
 from .auto import AutoMaps, state_of, value_with
@@ -76,7 +76,7 @@ class Desk:
             style_map=maps[1],
             links=links or None,
             backbone=values.model,
-            method=next((m for m in METHODS if m == values.method), "scsa"),
+            method=next((m for m in ALL_METHODS if m == values.method), "scsa"),
             knobs=self.engine.defaults(values.model).replace(
                 size=min(int(values.size), self.settings.sizes[-1]), **{name: getattr(values, name) for name in SLIDERS}
             ),
@@ -311,7 +311,8 @@ class Desk:
     def reset(self, model: str) -> list[Any]:
         """The family's defaults: the sliders in order, method, size."""
         knobs = self.engine.defaults(model)
-        return [*(getattr(knobs, k) for k in SLIDERS), "scsa", min(knobs.size, self.settings.sizes[-1])]
+        method = self.engine.info(model).capabilities.methods[0]
+        return [*(getattr(knobs, k) for k in SLIDERS), method, min(knobs.size, self.settings.sizes[-1])]
 
     # -- words that depend on data ----------------------------------------------------
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 from scsa_core.errors import ScsaError
 from scsa_core.images import load_image
-from scsa_core.knobs import METHODS, Knobs, Method
+from scsa_core.knobs import ALL_METHODS, Knobs, Method
 from scsa_core.labels import LabelMap, Region, default_region, read_maps
 
 from .painter import from_label_maps
@@ -110,7 +110,7 @@ def _load(file: Path) -> Example:
         links={int(k): tuple(int(i) for i in v) for k, v in record.get("links", {}).items()},
         knobs=knobs,
         backbone=str(record.get("backbone", "lite")),
-        method=cast(Method, method if method in METHODS else "scsa"),
+        method=cast(Method, method if method in ALL_METHODS else "scsa"),
         result=stored.get("result"),
         baseline=stored.get("baseline"),
         order=int(record.get("order", 100)),

@@ -19,6 +19,8 @@ from typing import Any, Protocol
 from PIL import Image
 
 from scsa_core import __version__
+from scsa_core.backbones import FAMILIES
+from scsa_core.backbones.base import Capabilities
 from scsa_core.engine import RenderRequest, RenderResult
 from scsa_core.errors import Cancelled, OutOfMemory, ScsaError
 from scsa_core.images import encode_png, working_size
@@ -80,7 +82,7 @@ class Studio:
                 yield self._same(session)
                 if not live or session.view.baseline:
                     return
-            elif not live and not force:
+            elif not force and (not live or _capabilities(job).slow):
                 session.drop()
                 yield self._show(session, state="stale", said=Said("status.stale"), more=False)
                 return
@@ -132,7 +134,7 @@ class Studio:
         assert job.request.knobs is not None
         expected = await asyncio.to_thread(self.engine.estimate_seconds, job.request)
         slow = expected is None or expected > PREVIEW_ABOVE
-        if slow and job.request.knobs.size >= 192:
+        if slow and job.request.knobs.size >= 192 and not _capabilities(job).previews:
             # A preview is soon there: let it finish, so that a slider in motion shows its way.
             run.interruptible = False
             yield self._show(session, state="previewing", said=Said("status.starting"), fraction=0.0, error=None)
@@ -161,10 +163,14 @@ class Studio:
         while True:
             try:
                 async for step in self._compute(session, run, self.engine.render, request):
-                    if isinstance(step, Progress):
-                        yield self._progress(session, "rendering", step)
-                    else:
+                    if not isinstance(step, Progress):
                         result = step
+                        continue
+                    if step.picture is not None:
+                        path = await asyncio.to_thread(self._publish_preview, step.picture)
+                        if session.run is run:
+                            self._show(session, **self._picture(job, path, preview=True))
+                    yield self._progress(session, "rendering", step)
                 break
             except OutOfMemory:
                 smaller = [s for s in SIZES if request.knobs is not None and s < request.knobs.size]
@@ -187,6 +193,9 @@ class Studio:
         """The picture to compare with, once the result is there. A failure only leaves it out."""
         key = job.baseline_key()
         if session.baseline_key == key and session.view.baseline:
+            return
+        capable = _capabilities(job)
+        if job.request.method != "baseline" and (capable.slow or "baseline" not in capable.methods):
             return
         view = session.view
         run.interruptible = True
@@ -318,3 +327,7 @@ def _note(note: Note, job: Job) -> Said:
     first = job.request.style_map if note.code == "style_only" else job.request.content_map
     names = ", ".join(first.region(k).name for k in note.regions) if first is not None else ""
     return Said(f"note.{note.code}", {"names": names})
+
+
+def _capabilities(job: Job) -> Capabilities:
+    return FAMILIES[job.request.backbone].info.capabilities

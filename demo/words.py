@@ -129,6 +129,8 @@ TEXT: dict[str, tuple[str, str]] = {
     "method.sca": ("SCA only", "仅 SCA"),
     "method.ssa": ("SSA only", "仅 SSA"),
     "method.no_sadain": ("No S-AdaIN", "无 S-AdaIN"),
+    "method.regions": ("With regions", "使用区域"),
+    "method.single": ("One stage", "单阶段"),
     "knob.size": ("Size", "尺寸"),
     "knob.size.choice": ("{size} px", "{size} 像素"),
     "knob.size.choice_seconds": ("{size} px  ≈ {seconds} s", "{size} 像素  ≈ {seconds} 秒"),

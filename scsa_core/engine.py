@@ -59,21 +59,33 @@ class BackboneState:
 class _Run:
     """Progress, cancellation and the clock of one render."""
 
-    def __init__(self, progress: ProgressCallback | None, cancel: CancelToken | None) -> None:
-        self._progress, self._cancel = progress, cancel
+    def __init__(
+        self, progress: ProgressCallback | None, cancel: CancelToken | None, timeline: Mapping[str, float], size: tuple[int, int]
+    ) -> None:
+        self._progress, self._cancel, self._size = progress, cancel, size
+        self._starts = _DONE_AT_START | dict(timeline)
+        self._stage = "load_model"
         self.timings: dict[str, float] = {}
         self.started = 0.0  # of the current stage
         self.reused = False  # whether the current stage took something from the cache
 
-    def checkpoint(self) -> None:
+    def checkpoint(self, fraction: float | None = None, picture: Tensor | None = None) -> None:
+        """What families call between pieces of work: see `backbones.base.Checkpoint`."""
         if self._cancel is not None:
             self._cancel.checkpoint()
+        if fraction is None or self._progress is None:
+            return
+        start = self._starts[self._stage]
+        end = min((x for x in (*self._starts.values(), 1.0) if x > start), default=1.0)
+        shown = None if picture is None else images.to_image(picture.float().cpu(), self._size)
+        self._progress(Progress(self._stage, start + fraction * (end - start), shown))
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         self.checkpoint()
         if self._progress is not None:
-            self._progress(Progress(name, _DONE_AT_START[name]))
+            self._progress(Progress(name, self._starts[name]))
+        self._stage = name
         self.started, self.reused = time.perf_counter(), False
         try:
             yield
@@ -142,9 +154,10 @@ class Engine:
     ) -> RenderResult:
         """Render. Raises Cancelled at the next checkpoint after `cancel`, OutOfMemory, LabelError, CheckpointError."""
         started = time.perf_counter()
-        run = _Run(progress, cancel)
         request = dataclasses.replace(request, knobs=request.knobs or self.defaults(request.backbone))
         self._check(request)
+        capabilities = self.info(request.backbone).capabilities
+        run = _Run(progress, cancel, capabilities.timeline, Plan.of(request, capabilities).content_size)
         while not self._computing.acquire(timeout=0.05):
             run.checkpoint()
         try:

@@ -15,8 +15,11 @@ from typing import Any, Literal, cast, get_args
 
 from scsa_core.errors import KnobError
 
-Method = Literal["scsa", "baseline", "sca", "ssa", "no_sadain"]
-METHODS: tuple[Method, ...] = get_args(Method)
+Method = Literal["scsa", "baseline", "sca", "ssa", "no_sadain", "regions", "single"]
+METHODS: tuple[Method, ...] = ("scsa", "baseline", "sca", "ssa", "no_sadain")
+"""SCSA, the family's own baseline, and the ablations."""
+ALL_METHODS: tuple[Method, ...] = get_args(Method)
+"""Those and the rivals' own: `regions` with the maps, `single` in one stage instead of several."""
 SIZES = (256, 384, 512, 768, 1024, 1536, 2048)
 """Working sizes offered on the page; any size in the knob's range is valid."""
 

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from PIL import Image
 
 from scsa_core.errors import Cancelled
 
 
 @dataclass(frozen=True)
 class Progress:
-    """One event. stage: a key such as "encode_style"; fraction: 0..1 of the whole job."""
+    """One event. stage: a key such as "encode_style"; fraction: 0..1 of the whole job.
+
+    picture: what a slow family has so far, at the size of the result, or None.
+    """
 
     stage: str
     fraction: float
+    picture: Image.Image | None = field(default=None, compare=False)
 
 
 ProgressCallback = Callable[[Progress], None]

@@ -20,7 +20,7 @@ from PIL import Image
 
 from scsa_core.errors import LabelError, RecipeError
 from scsa_core.images import encode_png, open_image
-from scsa_core.knobs import METHODS, Knobs, Method
+from scsa_core.knobs import ALL_METHODS, Knobs, Method
 from scsa_core.labels import LabelMap, Region, default_region
 from scsa_core.pairing import Pairing
 
@@ -84,7 +84,7 @@ class Recipe:
         if not isinstance(value, dict) or value.get("schema") != SCHEMA:
             raise RecipeError("the embedded settings are of another version", hint="Load the pictures and set the knobs by hand.")
         method = value.get("method")
-        if method not in METHODS:
+        if method not in ALL_METHODS:
             raise RecipeError("the embedded settings name no known method")
         size = value.get("size")
         if not (isinstance(size, list) and len(size) == 2 and all(type(s) is int and 0 < s <= 16384 for s in size)):

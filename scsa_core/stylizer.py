@@ -56,7 +56,7 @@ class Stylizer:
         content_map: Picture | LabelMap | None = None,
         style_map: Picture | LabelMap | None = None,
         *,
-        method: Method = "scsa",
+        method: Method | None = None,
         alpha1: float | None = None,
         alpha2: float | None = None,
         size: int = 512,
@@ -66,7 +66,7 @@ class Stylizer:
         """Paint `content` like `style`, region by region.
 
         Maps: colour-coded pictures (the same colour in both is the same region), integer
-        PNGs, or LabelMaps; both or none. alpha1, alpha2: None takes the family's defaults.
+        PNGs, or LabelMaps; both or none. method, alpha1, alpha2: None takes the family's defaults.
         size: long side of the result in pixels. Raises ImageError, LabelError, KnobError,
         OutOfMemory.
         """
@@ -84,7 +84,7 @@ class Stylizer:
             style_map=maps[1],
             links=links,
             backbone=self.backbone,
-            method=method,
+            method=method or self.engine.info(self.backbone).capabilities.methods[0],
             knobs=self.engine.defaults(self.backbone).replace(alpha1=alpha1, alpha2=alpha2, size=size),
             reference=reference,
             map_pictures=pictures,  # type: ignore[arg-type]

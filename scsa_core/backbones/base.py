@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -19,11 +19,18 @@ from scsa_core.knobs import METHODS, Knobs, Method
 Features = Mapping[str, Tensor]
 """Layer name -> (1, C, h, w)."""
 
-Checkpoint = Callable[[], None]
-"""Called between pieces of work; raises Cancelled when somebody asked to stop."""
+
+class Checkpoint(Protocol):
+    """Called between pieces of work; raises Cancelled when somebody asked to stop.
+
+    fraction: share of the current call that is done, where it is known. picture: what there
+    is so far, (1, 3, H, W) RGB, from families that declare `previews`.
+    """
+
+    def __call__(self, fraction: float | None = None, picture: Tensor | None = None) -> None: ...
 
 
-def no_checkpoint() -> None:
+def no_checkpoint(fraction: float | None = None, picture: Tensor | None = None) -> None:
     """For callers that never cancel."""
 
 
@@ -32,7 +39,9 @@ class Capabilities:
     """What a family can do, as data.
 
     multiple_of: inner picture sides are padded to it. minimum: smallest side in pixels.
-    knobs: names of the `Knobs` fields that act.
+    knobs: names of the `Knobs` fields that act. slow: a render takes minutes, so none starts
+    without a press of the button. previews: a render shows pictures on its way. timeline:
+    share of a cold render that is done when a stage starts; empty: the engine's own.
     """
 
     multiple_of: int
@@ -41,6 +50,9 @@ class Capabilities:
     methods: tuple[Method, ...] = METHODS
     half_precision: bool = False
     tiling: bool = False
+    slow: bool = False
+    previews: bool = False
+    timeline: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from scsa_core.commands.base import Command, UsageError, add_knobs, knob_values
 from scsa_core.engine import Engine, RenderRequest, RenderResult
 from scsa_core.errors import ImageError, LabelError
 from scsa_core.images import load_image, open_image
-from scsa_core.knobs import METHODS
+from scsa_core.knobs import ALL_METHODS
 from scsa_core.labels import LabelMap, read_maps
 from scsa_core.pairing import Pairing
 from scsa_core.plan import REFERENCE_SIZE
@@ -60,7 +60,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--out", required=True, type=Path, metavar="FILE", help="Result: .png (carries all settings), .jpg or .webp."
     )
     parser.add_argument("--backbone", choices=tuple(FAMILIES), default="lite", help="The model (default: %(default)s).")
-    parser.add_argument("--method", choices=METHODS, default="scsa", help="The method, its baseline or an ablation (default: %(default)s).")
+    parser.add_argument("--method", choices=ALL_METHODS, help="The method, its baseline or an ablation (default: the model's own first).")
     add_knobs(parser)
     parser.add_argument(
         "--reference",
@@ -77,6 +77,7 @@ def run(args: argparse.Namespace) -> int:
     if args.device == "cuda" and not torch.cuda.is_available():
         raise UsageError("there is no CUDA device here", hint="Leave --device out.")
     engine = Engine(args.device)
+    args.method = args.method or engine.info(args.backbone).capabilities.methods[0]
     request, warnings = _request(args, engine)
     bar = _Bar()
     try:

@@ -1,11 +1,15 @@
 """The engine on the shipped model at small sizes: what is cached, what is said, what stops it."""
 
+import dataclasses
 import threading
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from scsa_core.backbones import FAMILIES, Family, lite
+from scsa_core.backbones.base import Capabilities
 from scsa_core.engine import Engine, RenderRequest
 from scsa_core.errors import Cancelled, KnobError, LabelError, OutOfMemory
 from scsa_core.knobs import METHODS, Knobs
@@ -37,8 +41,6 @@ def request_():
 
 
 def replace(request, **changes):
-    import dataclasses
-
     return dataclasses.replace(request, **changes)
 
 
@@ -224,3 +226,41 @@ def test_states_name_what_is_missing(engine):
     assert states["lite"].ready
     if not states["sanet"].ready:
         assert "vgg_normalised.pth" in states["sanet"].reason + states["sanet"].hint
+
+
+EARLY = {"encode_content": 0.01, "encode_style": 0.02, "encode_maps": 0.03, "match": 0.04, "paint": 0.2, "finish": 0.9}
+
+
+class Steps:
+    """A family that paints in four steps and shows the picture after each."""
+
+    info = dataclasses.replace(
+        lite.INFO,
+        capabilities=Capabilities(
+            multiple_of=8, minimum=32, knobs=(), methods=("regions",), slow=True, previews=True, timeline=EARLY
+        ),
+    )
+    fingerprint = "steps"
+
+    def encode(self, picture, *, role, checkpoint):
+        return {} if role == "map" else {"rgb": picture}
+
+    def prepare(self, pair, method, checkpoint):
+        return torch.ones(1)
+
+    def render(self, prepared, knobs, method, checkpoint):
+        for k in range(4):
+            checkpoint((k + 1) / 4, torch.full((1, 3, 72, 96), k / 4))
+        return torch.ones(1, 3, 72, 96)
+
+
+def test_a_slow_family_shows_its_pictures_on_a_time_line_of_its_own(request_, monkeypatch):
+    monkeypatch.setitem(FAMILIES, "steps", Family(Steps.info, lambda device: Steps(), ()))
+    events = []
+    Engine("cpu").render(replace(request_, backbone="steps", method="regions"), progress=events.append)
+    steps = [e for e in events if e.picture is not None]
+    assert [round(e.fraction, 3) for e in steps] == [0.375, 0.55, 0.725, 0.9]
+    assert {e.stage for e in steps} == {"paint"}
+    assert {e.picture.size for e in steps} == {(96, 72)}
+    fractions = [e.fraction for e in events]
+    assert fractions == sorted(fractions) and fractions[-1] == 1.0
