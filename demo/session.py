@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from scsa_core.backbones import FAMILIES
 from scsa_core.engine import RenderRequest
 from scsa_core.progress import CancelToken
 
@@ -48,8 +49,8 @@ class Job:
     def baseline_key(self) -> str:
         """Equal for jobs that have the same baseline."""
         assert self.request.knobs is not None
-        knobs = self.request.knobs
-        return _digest(self._pair(), knobs.size, knobs.stroke_size, knobs.keep_colours, knobs.seed)
+        knobs, capabilities = self.request.knobs, FAMILIES[self.request.backbone].info.capabilities
+        return _digest(self._pair(), {name: getattr(knobs, name) for name in ("keep_colours", *capabilities.acting("baseline"))})
 
     def _pair(self) -> list[str]:
         return [self.content_path, self.style_path, self.request.backbone]

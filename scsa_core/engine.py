@@ -34,7 +34,7 @@ from scsa_core.labels import LabelMap, reference_labels
 from scsa_core.memory import peak_memory
 from scsa_core.notes import Note
 from scsa_core.pairing import Pairing, notes
-from scsa_core.plan import REFERENCE_SIZE, Plan, megapixels, picture_digest, stage_keys
+from scsa_core.plan import REFERENCE_SIZE, Plan, encoding, megapixels, picture_digest, stage_keys
 from scsa_core.progress import CancelToken, Progress, ProgressCallback
 from scsa_core.request import RenderRequest, RenderResult
 
@@ -64,7 +64,7 @@ class _Run:
     ) -> None:
         self._progress, self._cancel, self._size = progress, cancel, size
         self._starts = _DONE_AT_START | dict(timeline)
-        self._stage = "load_model"
+        self._stage, self._part = "load_model", (0, 1)
         self.timings: dict[str, float] = {}
         self.started = 0.0  # of the current stage
         self.reused = False  # whether the current stage took something from the cache
@@ -78,14 +78,19 @@ class _Run:
         start = self._starts[self._stage]
         end = min((x for x in (*self._starts.values(), 1.0) if x > start), default=1.0)
         shown = None if picture is None else images.to_image(picture.float().cpu(), self._size)
-        self._progress(Progress(self._stage, start + fraction * (end - start), shown))
+        part, parts = self._part
+        self._progress(Progress(self._stage, start + (part + fraction) / parts * (end - start), shown))
+
+    def part(self, part: int, parts: int) -> None:
+        """The work that follows is one of several equal parts of the stage."""
+        self._part = (part, parts)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         self.checkpoint()
         if self._progress is not None:
             self._progress(Progress(name, self._starts[name]))
-        self._stage = name
+        self._stage, self._part = name, (0, 1)
         self.started, self.reused = time.perf_counter(), False
         try:
             yield
@@ -105,7 +110,7 @@ class Engine:
         self._models: dict[str, Backbone] = {}
         self._loading = threading.Lock()
         self._computing = threading.Lock()
-        self._rates: dict[tuple[str, str], float] = {}  # (family, stage) -> seconds a megapixel
+        self._rates: dict[tuple[object, ...], float] = {}  # (family, stage, knobs of encoding) -> seconds a megapixel
 
     # -- families ---------------------------------------------------------------------
 
@@ -210,7 +215,7 @@ class Engine:
         ):
             if keys.get(stage, "") in self._cache or (matched and stage != "paint"):
                 continue
-            rate = self._rates.get((request.backbone, stage))
+            rate = self._rates.get(self._rate_key(request, stage))
             if rate is None:
                 if stage == "encode_maps" and request.method == "baseline":
                     continue
@@ -244,7 +249,7 @@ class Engine:
                 prepared = self._prepare(request, model, plan, keys, maps, run)
             with run.stage("paint"):
                 painted = model.render(prepared, knobs, request.method, run.checkpoint)
-                self._measure(request.backbone, "paint", run, plan.content_padded)
+                self._measure(request, "paint", run, plan.content_padded)
             self._cache.put(keys["paint"], painted, painted.nbytes)
         with run.stage("finish"):
             if knobs.keep_colours:
@@ -263,16 +268,19 @@ class Engine:
             stage = f"encode_{which}"
             with run.stage(stage):
                 picture = self._picture(request, which, plan)
-                encode = partial(model.encode, picture, role=which, checkpoint=run.checkpoint)
+                encode = partial(_encode, request, model, plan, picture, which, run)
                 features[which] = self._cached(keys[stage], encode, run)
-                self._measure(request.backbone, stage, run, plan.sizes(which)[1])
+                self._measure(request, stage, run, plan.sizes(which)[1])
         pair = Pair(features["content"], features["style"], fallback="mean" if request.reference else "whole")
         if request.method != "baseline":
             assert maps is not None
             with run.stage("encode_maps"):
                 sides = tuple(zip(maps, ("content", "style"), strict=True))
-                encoded = [self._encode_map(request, model, plan, m, which, run) for m, which in sides]
-                self._measure(request.backbone, "encode_maps", run, plan.content_padded, plan.style_padded)
+                encoded = []
+                for part, (m, which) in enumerate(sides):
+                    run.part(part, len(sides))
+                    encoded.append(self._encode_map(request, model, plan, m, which, run))
+                self._measure(request, "encode_maps", run, plan.content_padded, plan.style_padded)
             labels = [_labels(m, *plan.sizes(which)).to(self.device) for m, which in sides]
             pair = dataclasses.replace(
                 pair,
@@ -286,7 +294,7 @@ class Engine:
             )
         with run.stage("match"):
             prepared = model.prepare(pair, preparation_of(request.method), run.checkpoint)
-            self._measure(request.backbone, "match", run, plan.content_padded, plan.style_padded)
+            self._measure(request, "match", run, plan.content_padded, plan.style_padded)
         self._cache.put(keys["match"], prepared, prepared.nbytes)
         return prepared
 
@@ -304,26 +312,38 @@ class Engine:
 
     def _encode_map(self, request: RenderRequest, model: Backbone, plan: Plan, m: LabelMap, which: str, run: _Run) -> Mapping[str, Tensor]:
         size, padded = plan.sizes(which)
+        assert request.knobs is not None
+        turned = tuple(encoding(request.knobs, plan.capabilities).items())
         if request.reference:
             assert request.map_pictures is not None
             original = request.map_pictures[0 if which == "content" else 1]
-            key = digest("map", model.fingerprint, picture_digest(original))
+            key = digest("map", model.fingerprint, picture_digest(original), turned)
             picture = images.to_tensor(original.convert("RGB").resize(size, Image.Resampling.BILINEAR))
         else:
-            key = digest("map", model.fingerprint, m.digest(), size, padded)
+            key = digest("map", model.fingerprint, m.digest(), size, padded, turned)
             if key in self._cache:
                 picture = torch.empty(0)
             else:
                 picture = images.to_tensor(m.resized(size).to_colour_image(), size, padded)
-        return self._cached(key, lambda: model.encode(picture.to(self.device), role="map", checkpoint=run.checkpoint), run)
+        return self._cached(key, lambda: _encode(request, model, plan, picture.to(self.device), "map", run), run)
 
-    def _measure(self, family: str, stage: str, run: _Run, *sizes: tuple[int, int]) -> None:
+    def _rate_key(self, request: RenderRequest, stage: str) -> tuple[object, ...]:
+        assert request.knobs is not None
+        return (request.backbone, stage, *encoding(request.knobs, self.info(request.backbone).capabilities).items())
+
+    def _measure(self, request: RenderRequest, stage: str, run: _Run, *sizes: tuple[int, int]) -> None:
         """Remember the speed of a stage that was computed whole."""
         if run.reused:
             return
         rate = (time.perf_counter() - run.started) / sum(megapixels(s) for s in sizes)
-        old = self._rates.get((family, stage), rate)
-        self._rates[(family, stage)] = 0.5 * old + 0.5 * rate
+        key = self._rate_key(request, stage)
+        self._rates[key] = 0.5 * self._rates.get(key, rate) + 0.5 * rate
+
+
+def _encode(request: RenderRequest, model: Backbone, plan: Plan, picture: Tensor, role: str, run: _Run) -> Mapping[str, Tensor]:
+    assert request.knobs is not None
+    extra: dict[str, Any] = encoding(request.knobs, plan.capabilities)
+    return model.encode(picture, role=role, checkpoint=run.checkpoint, **extra)
 
 
 _ONE_REGION = LabelMap.from_ids(np.zeros((8, 8), dtype=np.uint8))

@@ -49,6 +49,14 @@ class Knobs:
     keep_colours: float = _knob(0.0, 0.0, 1.0, 0.1, "Keep the content's own colours.")
     soft_borders: float = _knob(0.0, 0.0, 2.0, 0.5, "Treat the map as a hint: soften region borders, in tokens.")
     blend: float = _knob(0.7, 0.0, 1.0, 0.05, "How far a region's own colours give way to the style's.")
+    timesteps: int = _knob(50, 10, 100, 1, "Steps of diffusion: more are slower and keep the picture truer.")
+    start_step: int = _knob(49, 1, 100, 1, "How many of the steps repaint; fewer keep more of the content.")
+    first_layer: int = _knob(6, 3, 11, 1, "First decoder layer that takes the style; a higher one changes less.")
+    temperature: float = _knob(1.2, 0.5, 3.0, 0.1, "How choosy the region attention is.")
+    map_blend: float = _knob(0.3, 0.0, 1.0, 0.05, "How far the maps rather than the pictures decide what is alike inside a region.")
+    content_blend: float = _knob(0.5, 0.0, 1.0, 0.05, "How far the content rather than the picture so far chooses its strokes.")
+    gamma: float = _knob(0.75, 0.0, 1.0, 0.05, "Baseline: how far the content's shapes are kept.")
+    baseline_temperature: float = _knob(1.5, 0.5, 3.0, 0.1, "Baseline: how choosy its attention is.")
     seed: int = _knob(0, 0, 2**32 - 1, 1, "Only used where a family draws noise.")
 
     def __post_init__(self) -> None:

@@ -17,27 +17,29 @@ Size = tuple[int, int]
 """(width, height) in pixels."""
 
 _ELSEWHERE = {"size", "stroke_size", "soft_borders", "keep_colours"}  # knobs that are in another stage's key, or act after painting
-_ON_MAPS = {"alpha1", "alpha2", "blend"}  # knobs that weigh what the maps bring: nothing to the baseline
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Sizes of one render: as asked and padded to the family's multiple."""
+    """Sizes of one render, as asked and padded to the family's multiple, and what the family can do."""
 
     content_size: Size
     content_padded: Size
     style_size: Size
     style_padded: Size
+    capabilities: Capabilities
 
     @classmethod
     def of(cls, request: RenderRequest, capabilities: Capabilities) -> Plan:
         assert request.knobs is not None
         if request.reference:
-            return cls(*[(REFERENCE_SIZE, REFERENCE_SIZE)] * 4)
-        sizes: list[Size] = []
-        for picture, side in ((request.content, request.knobs.size), (request.style, _style_side(request.knobs))):
-            sizes += images.working_size(picture.size, side, capabilities.multiple_of, capabilities.minimum)
-        return cls(*sizes)
+            square = (REFERENCE_SIZE, REFERENCE_SIZE)
+            return cls(square, square, square, square, capabilities)
+        content, style = (
+            images.working_size(picture.size, side, capabilities.multiple_of, capabilities.minimum)
+            for picture, side in ((request.content, request.knobs.size), (request.style, _style_side(request.knobs)))
+        )
+        return cls(*content, *style, capabilities)
 
     def sizes(self, which: str) -> tuple[Size, Size]:
         """(as asked, padded) of the content or the style."""
@@ -48,7 +50,7 @@ def stage_keys(request: RenderRequest, plan: Plan, weights: str) -> dict[str, st
     """The cache key of every stage: hashes of everything that goes into it."""
     knobs = request.knobs
     assert knobs is not None
-    sampling = "bilinear" if request.reference else "lanczos"
+    sampling = ("bilinear" if request.reference else "lanczos", *encoding(knobs, plan.capabilities).items())
     content = digest("encode", weights, picture_digest(request.content), plan.content_size, plan.content_padded, sampling)
     style = digest("encode", weights, picture_digest(request.style), plan.style_size, plan.style_padded, sampling)
     maps: tuple[object, ...] = ()
@@ -67,14 +69,19 @@ def stage_keys(request: RenderRequest, plan: Plan, weights: str) -> dict[str, st
         "match", content, style, maps, links, preparation_of(request.method), knobs.soft_borders if maps else 0.0,
         request.reference,
     )  # fmt: skip
-    idle = _ELSEWHERE | (_ON_MAPS if request.method == "baseline" else set())
-    turned = tuple(sorted((name, value) for name, value in knobs.as_dict().items() if name not in idle))
+    acting = set(plan.capabilities.acting(request.method)) - _ELSEWHERE - set(plan.capabilities.encode_knobs)
+    turned = tuple((name, getattr(knobs, name)) for name in sorted(acting))
     return {
         "encode_content": digest(content, "content"),
         "encode_style": digest(style, "style"),
         "match": match,
         "paint": digest("paint", match, request.method, turned),
     }
+
+
+def encoding(knobs: Knobs, capabilities: Capabilities) -> dict[str, float]:
+    """The knobs that encoding a picture depends on, by name."""
+    return {name: getattr(knobs, name) for name in capabilities.encode_knobs}
 
 
 def picture_digest(picture: Image.Image) -> str:

@@ -34,6 +34,9 @@ def no_checkpoint(fraction: float | None = None, picture: Tensor | None = None) 
     """For callers that never cancel."""
 
 
+_BASELINE_IDLE = ("alpha1", "alpha2", "blend", "soft_borders")
+
+
 @dataclass(frozen=True)
 class Capabilities:
     """What a family can do, as data.
@@ -42,6 +45,8 @@ class Capabilities:
     knobs: names of the `Knobs` fields that act. slow: a render takes minutes, so none starts
     without a press of the button. previews: a render shows pictures on its way. timeline:
     share of a cold render that is done when a stage starts; empty: the engine's own.
+    encode_knobs: those knobs that `encode` takes as further keyword arguments. idle: those
+    that do nothing under a method.
     """
 
     multiple_of: int
@@ -53,6 +58,12 @@ class Capabilities:
     slow: bool = False
     previews: bool = False
     timeline: Mapping[str, float] = field(default_factory=dict)
+    encode_knobs: tuple[str, ...] = ()
+    idle: Mapping[Method, tuple[str, ...]] = field(default_factory=lambda: {"baseline": _BASELINE_IDLE})
+
+    def acting(self, method: Method) -> tuple[str, ...]:
+        """The knobs that do something under a method."""
+        return tuple(name for name in self.knobs if name not in self.idle.get(method, ()))
 
 
 @dataclass(frozen=True)
@@ -106,6 +117,7 @@ class Backbone(Protocol):
         """(1, 3, H, W) RGB in 0..1, sides multiples of `multiple_of` -> features.
 
         role: "content", "style" or "map": which layers are kept, never what they hold.
+        The knobs that the family's `encode_knobs` name come as further keyword arguments.
         """
         ...
 

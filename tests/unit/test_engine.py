@@ -264,3 +264,21 @@ def test_a_slow_family_shows_its_pictures_on_a_time_line_of_its_own(request_, mo
     assert {e.picture.size for e in steps} == {(96, 72)}
     fractions = [e.fraction for e in events]
     assert fractions == sorted(fractions) and fractions[-1] == 1.0
+
+
+def test_progress_moves_inside_a_stage_where_the_family_says_how_far_it_is(request_, monkeypatch):
+    engine = Engine("cpu")
+    model, seen = engine.load("lite"), []
+    encode = model.encode
+
+    def stepwise(picture, *, role, checkpoint):
+        for k in range(4):
+            checkpoint(k / 4)
+        return encode(picture, role=role, checkpoint=checkpoint)
+
+    monkeypatch.setattr(model, "encode", stepwise)
+    engine.render(request_, progress=seen.append)
+    for stage, moves in (("encode_content", 4), ("encode_style", 4), ("encode_maps", 8)):
+        assert len({p.fraction for p in seen if p.stage == stage}) == moves
+    fractions = [p.fraction for p in seen]
+    assert fractions == sorted(fractions) and fractions[-1] == 1.0

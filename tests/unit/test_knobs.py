@@ -36,7 +36,7 @@ def test_family_defaults_go_over_the_class_defaults():
 def test_replace_ignores_none_and_refuses_unknown_names():
     assert Knobs().replace(alpha1=None, alpha2=1).alpha2 == 1.0
     with pytest.raises(KnobError):
-        Knobs().replace(gamma=1)
+        Knobs().replace(sharpness=1)
 
 
 def test_clamped_survives_hostile_values():
