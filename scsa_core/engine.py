@@ -31,6 +31,7 @@ from scsa_core.colours import keep_colours
 from scsa_core.errors import CheckpointError, KnobError, LabelError, OutOfMemory
 from scsa_core.knobs import Knobs
 from scsa_core.labels import LabelMap, reference_labels
+from scsa_core.left_alone import leave_as_it_is
 from scsa_core.memory import peak_memory
 from scsa_core.notes import Note
 from scsa_core.pairing import Pairing, notes
@@ -255,6 +256,9 @@ class Engine:
             if knobs.keep_colours:
                 content = self._picture(request, "content", plan)
                 painted = keep_colours(painted, content, knobs.keep_colours)
+            if maps is not None and (alone := Pairing(request.links or {}).left_alone(maps[0])):
+                labels = _labels(maps[0], plan.content_size, plan.content_padded).to(painted.device)
+                painted = leave_as_it_is(painted, self._picture(request, "content", plan), labels, alone, knobs.soft_borders)
             image = images.to_image(painted.float().cpu(), plan.content_size)
         return image, list(warnings), model.fingerprint
 
@@ -288,7 +292,7 @@ class Engine:
                 style_map=encoded[1],
                 content_labels=labels[0],
                 style_labels=labels[1],
-                links=request.links,
+                links=None if request.links is None else Pairing(request.links).painted().links,
                 soft_borders=0.0 if request.reference else knobs.soft_borders,
                 grid_labels=_reference_grids(request, maps) if request.reference else {},
             )

@@ -10,10 +10,17 @@ from scsa_core.errors import LabelError
 from scsa_core.labels import LabelMap, default_region
 from scsa_core.notes import Note
 
+AS_IT_IS = -1
+"""In place of a style id: the content region is not painted, its pixels stay."""
+
 
 @dataclass(frozen=True)
 class Pairing:
-    """links: content id -> style ids, best first. A missing id means the same id; () the whole style picture."""
+    """links: content id -> style ids, best first.
+
+    A missing id means the same id, () the whole style picture, (AS_IT_IS,) that the region
+    keeps its own pixels.
+    """
 
     links: Mapping[int, tuple[int, ...]]
 
@@ -32,8 +39,17 @@ class Pairing:
         return {k: tuple(s for s in self.sources(k) if s in there) for k in content_ids}
 
     def unmatched(self, content: LabelMap, style: LabelMap) -> tuple[int, ...]:
-        """Content ids that no style region feeds."""
-        return tuple(k for k, v in self.effective(content.region_ids, style.region_ids).items() if not v)
+        """Content ids that no style region feeds, though one might."""
+        alone = self.left_alone(content)
+        return tuple(k for k, v in self.effective(content.region_ids, style.region_ids).items() if not v and k not in alone)
+
+    def left_alone(self, content: LabelMap) -> tuple[int, ...]:
+        """Content ids that keep their own pixels."""
+        return tuple(k for k in content.region_ids if AS_IT_IS in self.sources(k))
+
+    def painted(self) -> Pairing:
+        """The same links for the painting itself: what is left alone is painted from the whole style, and then covered."""
+        return Pairing({k: () if AS_IT_IS in v else v for k, v in self.links.items()})
 
     def style_only(self, content: LabelMap, style: LabelMap) -> tuple[int, ...]:
         """Style ids that feed no content region."""
@@ -53,14 +69,15 @@ class Pairing:
 
     @classmethod
     def from_object(cls, value: object) -> Pairing:
-        """From a decoded {"id": [ids]}. Raises LabelError."""
+        """From a decoded {"id": [ids]}; [-1] leaves a region as it is. Raises LabelError."""
         if not isinstance(value, Mapping) or len(value) > 256:
             raise LabelError("links are an object of region ids")
         links = {}
         for key, sources in value.items():
             if not isinstance(sources, (list, tuple)) or len(sources) > 256:
                 raise LabelError("each link is a list of region ids")
-            links[_id(key)] = tuple(dict.fromkeys(_id(s) for s in sources))
+            alone = any(str(s) == str(AS_IT_IS) for s in sources)
+            links[_id(key)] = (AS_IT_IS,) if alone else tuple(dict.fromkeys(_id(s) for s in sources))
         return cls(links)
 
 
@@ -80,7 +97,7 @@ def _named(m: LabelMap, region_id: int) -> str:
 def notes(content: LabelMap, style: LabelMap, pairing: Pairing) -> list[Note]:
     """What a person should know before they trust the picture."""
     unmatched, spare = pairing.unmatched(content, style), pairing.style_only(content, style)
-    if len(unmatched) == len(content.region_ids):
+    if unmatched and len(unmatched) == len(content.region_ids):
         return [Note("no_shared_region", "The maps share no region, so every part uses the whole style picture.", unmatched)]
     out = []
     for k in unmatched:

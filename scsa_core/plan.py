@@ -10,6 +10,7 @@ from scsa_core import images
 from scsa_core.backbones.base import Capabilities, preparation_of
 from scsa_core.cache import digest
 from scsa_core.knobs import Knobs
+from scsa_core.pairing import Pairing
 from scsa_core.request import RenderRequest
 
 REFERENCE_SIZE = 512
@@ -64,7 +65,7 @@ def stage_keys(request: RenderRequest, plan: Plan, weights: str) -> dict[str, st
         )
         if request.reference and request.map_pictures is not None:
             maps += tuple(picture_digest(m) for m in request.map_pictures)
-    links = tuple(sorted((k, tuple(v)) for k, v in (request.links or {}).items())) if maps else ()
+    links = tuple(sorted((k, tuple(v)) for k, v in Pairing(request.links or {}).painted().links.items())) if maps else ()
     match = digest(
         "match", content, style, maps, links, preparation_of(request.method), knobs.soft_borders if maps else 0.0,
         request.reference,

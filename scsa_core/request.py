@@ -18,7 +18,7 @@ class RenderRequest:
 
     knobs: None takes the family's defaults. reference: the reference implementation's own
     preprocessing (512x512 squash, its label rule, its fallback), which needs `map_pictures`,
-    the colour maps as they are in their files.
+    the colour maps as they are in their files. links: see `Pairing`.
     """
 
     content: Image.Image

@@ -3,7 +3,7 @@ import pytest
 
 from scsa_core.errors import LabelError
 from scsa_core.labels import LabelMap, Region
-from scsa_core.pairing import Pairing, notes
+from scsa_core.pairing import AS_IT_IS, Pairing, notes
 
 CONTENT = LabelMap.from_ids(np.array([[0, 1, 2]]), [Region(2, "sea", "#0000ff")])
 STYLE = LabelMap.from_ids(np.array([[0, 1, 5]]))
@@ -36,6 +36,16 @@ def test_nothing_in_common_is_one_note():
 def test_json_round_trip_and_refusals():
     pairing = Pairing({1: (2, 3), 0: ()})
     assert Pairing.from_json(pairing.to_json()) == Pairing({0: (), 1: (2, 3)})
-    for bad in ("[]", "{", '{"a": [1]}', '{"1": 2}', '{"1": [256]}', '{"1": [-1]}', '{"1": [true]}', '{"1": [1.5]}', "[" * 100000):
+    for bad in ("[]", "{", '{"a": [1]}', '{"1": 2}', '{"1": [256]}', '{"1": [-2]}', '{"-1": [1]}', '{"1": [true]}', '{"1": [1.5]}', "[" * 100000):
         with pytest.raises(LabelError):
             Pairing.from_json(bad)
+
+
+def test_a_region_left_as_it_is_is_neither_unmatched_nor_fed():
+    pairing = Pairing.from_json('{"2": [-1, 5]}')
+    assert pairing.links == {2: (AS_IT_IS,)} and Pairing.from_json(pairing.to_json()) == pairing
+    assert pairing.left_alone(CONTENT) == (2,) and pairing.unmatched(CONTENT, STYLE) == ()
+    assert pairing.painted().links == {2: ()}
+    assert [n.code for n in notes(CONTENT, STYLE, pairing)] == ["style_only"]
+    everything = Pairing(dict.fromkeys(CONTENT.region_ids, (AS_IT_IS,)))
+    assert "no_shared_region" not in {n.code for n in notes(CONTENT, STYLE, everything)}
