@@ -6,19 +6,20 @@ from typing import Any
 
 import gradio as gr
 
-from scsa_core.knobs import range_of
+from scsa_core.knobs import Method, range_of
 
 from .auto import AUTOMATIC, numbers, ways
 from .compare import Compare, Notes, compare_texts, notes_texts
-from .desk import SLIDERS, Desk, compare_status, compare_value, note_items
+from .desk import INPUTS, KNOBS, PICKED, RESTORED, SHOWN, Desk, compare_status, compare_value, note_items
 from .files import publish
 from .gallery import Cards, Gallery
+from .knobs import FIRST, SLIDERS, acts, changes_of, control
 from .painter import Painter
 from .text import Words, painter_texts, t, texts
 
 # The stamp counts changes in the browser; `note` raises it before the render of the same change reads it.
 _COUNT = "(stamp, live) => [window.scsaStamp = (window.scsaStamp || 0) + 1, live]"
-_READ = "(...values) => [...values.slice(0, 10), window.scsaStamp || 0]"
+_READ = "(...values) => [...values.slice(0, -1), window.scsaStamp || 0]"
 _QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
 
@@ -41,14 +42,14 @@ def build_create(desk: Desk, words: Words, stamp: gr.Number) -> None:
     knobs = desk.knobs_of(example) if example else desk.engine.defaults(model)
     cards = Cards(desk.examples, publish)
 
-    def slider(name: str) -> gr.Slider:
-        limits = range_of(name)
-        made = gr.Slider(
-            limits.low, limits.high, value=getattr(knobs, name), step=limits.step, label=t(f"knob.{name}"), info=t(f"knob.{name}.help"),
-            buttons=["reset"], interactive=True, elem_id=f"knob-{name}", elem_classes=["knob"],
-        )  # fmt: skip
-        words.add(made, label=f"knob.{name}", info=f"knob.{name}.help")
-        return made
+    method_name: Method = example.method if example else "scsa"
+    capable = desk.engine.info(model).capabilities
+    by_name: dict[str, Any] = {"stamp": stamp}
+
+    def slider(name: str) -> None:
+        shown = name in FIRST or acts(name, capable, method_name)
+        made = control(name, getattr(knobs, name), label=t(f"knob.{name}"), info=t(f"knob.{name}.help"), visible=shown)
+        by_name[name] = words.add(made, label=f"knob.{name}", info=f"knob.{name}.help")
 
     def dropdown(name: str, choices: Any, value: Any) -> gr.Dropdown:
         made = gr.Dropdown(
@@ -78,7 +79,8 @@ def build_create(desk: Desk, words: Words, stamp: gr.Number) -> None:
                 replace = words.add(gr.Button(t("auto.replace"), elem_id="auto-replace"), value="auto.replace")
                 keep = words.add(gr.Button(t("auto.keep"), elem_id="auto-keep"), value="auto.keep")
             with gr.Accordion(t("knob.more"), open=False, elem_id="more") as more:
-                last = [slider(name) for name in SLIDERS[2:]]
+                for name in SLIDERS[len(FIRST) :]:
+                    slider(name)
                 live = gr.Checkbox(True, label=t("knob.live"), info=t("knob.live.help"), interactive=True, elem_id="knob-live")
                 words.add(live, label="knob.live", info="knob.live.help")
             words.add(more, label="knob.more")
@@ -88,10 +90,11 @@ def build_create(desk: Desk, words: Words, stamp: gr.Number) -> None:
                 texts=compare_texts,
             )
             with gr.Row(elem_id="alphas"):
-                first = [slider(name) for name in SLIDERS[:2]]
+                for name in FIRST:
+                    slider(name)
             with gr.Row(elem_id="choices"):
                 models = dropdown("model", desk.model_choices, model)
-                method = dropdown("method", lambda lang: desk.method_choices(lang, model), example.method if example else "scsa")
+                method = dropdown("method", lambda lang: desk.method_choices(lang, model), method_name)
                 size = dropdown("size", lambda lang: desk.size_choices(lang=lang), knobs.size)
             with gr.Row(elem_id="actions"):
                 render = gr.Button(t("action.render"), variant="primary", elem_classes=["render-button"], elem_id="render")
@@ -105,11 +108,17 @@ def build_create(desk: Desk, words: Words, stamp: gr.Number) -> None:
     words.add(gallery, value=cards.value, texts=lambda lang: texts(lang, "gallery."))
 
     # -- wiring -----------------------------------------------------------------------
-    values = [painter, *first, models, method, size, *last, live, stamp]
-    shown = [compare, notes, download, size]
-    rendering: dict[str, Any] = {**_QUIET, "inputs": values, "outputs": shown, "js": _READ, "concurrency_limit": None}
+    by_name |= {"painter": painter, "compare": compare, "notes": notes, "download": download}
+    by_name |= {"model": models, "method": method, "size": size, "live": live}
 
-    changes: list[Any] = [event for s in (*first, *last) for event in (s.input, s.release)]
+    def components(names: tuple[str, ...]) -> list[Any]:
+        return [by_name[name] for name in names]
+
+    rendering: dict[str, Any] = {
+        **_QUIET, "inputs": components(INPUTS), "outputs": components(SHOWN), "js": _READ, "concurrency_limit": None,
+    }  # fmt: skip
+
+    changes: list[Any] = [event for name in SLIDERS for event in changes_of(by_name[name])]
     changes += [method.input, size.input, live.input, On(painter, "edited")]
     gr.on(changes, desk.note, [stamp, live], None, js=_COUNT, queue=False, trigger_mode="multiple", **_QUIET)
     gr.on(changes, desk.live, trigger_mode="always_last", **rendering)
@@ -118,18 +127,18 @@ def build_create(desk: Desk, words: Words, stamp: gr.Number) -> None:
     gr.on([On(painter, "cancel_now"), On(compare, "cancel_now")], desk.cancel, None, None, queue=False, trigger_mode="multiple", **_QUIET)
     compare.keep_now(desk.keep, None, compare, queue=False, **_QUIET)
 
-    restored = [painter, notes, *first, models, method, size, *last]
     uploads: dict[str, Any] = {**_QUIET, "trigger_mode": "multiple", "concurrency_limit": None}
-    painter.picture(desk.picture, painter, restored, **uploads).then(desk.live, **rendering)
+    painter.picture(desk.picture, painter, components(RESTORED), **uploads).then(desk.live, **rendering)
     painter.on_import(desk.maps, inputs=painter, outputs=painter, **uploads).then(desk.live, **rendering)
     found: dict[str, Any] = {**_QUIET, "inputs": [painter, by, number], "outputs": [painter, notes, find, ask], "concurrency_limit": None}
     gr.on([find.click, number.input], desk.auto, trigger_mode="always_last", **found).then(desk.live, **rendering)
     replace.click(desk.replace_maps, trigger_mode="once", **found).then(desk.live, **rendering)
     keep.click(lambda: gr.update(visible=False), None, ask, queue=False, **_QUIET)
-    gallery.pick(desk.pick, None, [painter, compare, notes, download, *first, *last, models, method, size], **uploads)
-    models.input(desk.model, [models, method, *first], [method, *first, *last], **_QUIET).then(desk.live, **rendering)
+    gallery.pick(desk.pick, None, components(PICKED), **uploads)
+    models.input(desk.model, components(KNOBS), components(KNOBS), **_QUIET).then(desk.live, **rendering)
     models.change(lambda name: tick_style(desk, name), models, ticks, **_QUIET)
-    reset.click(desk.reset, models, [*first, *last, method, size], **_QUIET).then(desk.live, **rendering)
+    method.input(desk.method, [models, method], components(SLIDERS), **_QUIET)
+    reset.click(desk.reset, models, components(KNOBS), **_QUIET).then(desk.live, **rendering)
 
 
 def tick_style(desk: Desk, model: str) -> str:

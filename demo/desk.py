@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,37 +12,46 @@ import numpy as np
 
 from scsa_core.engine import Engine, RenderRequest
 from scsa_core.errors import ScsaError
-from scsa_core.knobs import ALL_METHODS, Knobs
+from scsa_core.knobs import ALL_METHODS, Knobs, Method
 from scsa_core.labels import LabelMap
 
 from .auto import AutoMaps, state_of, value_with
 from .exchange import Accepted, accept, import_maps, path_of, restore, restored_notes
 from .files import Pictures, publish
 from .gallery import Example, load_examples
+from .knobs import SLIDERS, acts, in_order, named, visibility
 from .painter import SIDES, empty_value, to_label_maps
 from .session import Job, Session, Sessions, View
 from .settings import ROOT, Settings
 from .studio import Studio
 from .text import Said, error_words, t
 
-SLIDERS = ("alpha1", "alpha2", "stroke_size", "keep_colours", "soft_borders")
+# Names of inputs and outputs, in the order that `create.py` wires them in. The stamp comes last: the browser fills it in.
+INPUTS = ("painter", "model", "method", "size", "live", *SLIDERS, "stamp")
+KNOBS = ("model", "method", "size", *SLIDERS)
+RESTORED = ("painter", "notes", *KNOBS)
+PICKED = ("painter", "compare", "notes", "download", *KNOBS)
+SHOWN = ("compare", "notes", "download", "size")
 
 
 @dataclass(frozen=True)
 class Values:
-    """The components' values, in the order of the handlers' inputs."""
+    """The components' values. knobs: by name, of every slider on the page, whatever the family."""
 
     painter: dict[str, Any] | None
-    alpha1: float
-    alpha2: float
     model: str
     method: str
     size: int
-    stroke_size: float
-    keep_colours: float
-    soft_borders: float
-    live: bool
-    stamp: float
+    knobs: Mapping[str, float]
+    live: bool = True
+    stamp: float = 0
+
+    @classmethod
+    def of(cls, values: Sequence[Any]) -> Values:
+        """From a handler's inputs, in the order of INPUTS."""
+        found = named(INPUTS, values)
+        knobs = {name: found.pop(name) for name in SLIDERS}
+        return cls(knobs=knobs, **found)
 
 
 class Desk:
@@ -76,13 +85,17 @@ class Desk:
             style_map=maps[1],
             links=links or None,
             backbone=values.model,
-            method=next((m for m in ALL_METHODS if m == values.method), "scsa"),
-            knobs=self.engine.defaults(values.model).replace(
-                size=min(int(values.size), self.settings.sizes[-1]), **{name: getattr(values, name) for name in SLIDERS}
-            ),
+            method=_method(values.method),
+            knobs=self._knobs(values),
         )
         title = self.engine.info(values.model).title
         return Job(request, str(paths["content"]), str(paths["style"]), title, content.sha256, style.sha256)
+
+    def _knobs(self, values: Values) -> Knobs:
+        """The family's defaults, under the sliders that act in it: another family's leave no trace."""
+        capable = self.engine.info(values.model).capabilities
+        turned = {name: value for name, value in values.knobs.items() if acts(name, capable, _method(values.method))}
+        return self.engine.defaults(values.model).replace(size=min(int(values.size), self.settings.sizes[-1]), **turned)
 
     def knobs_of(self, example: Example) -> Knobs:
         """The knobs that an example is shown with."""
@@ -115,10 +128,7 @@ class Desk:
         painter = example.painter_value(files)
         painter.update({side: painter[side] | {"picture": {"path": files[side]}} for side in SIDES})
         session.automatic = state_of(painter)
-        values = Values(
-            painter, knobs.alpha1, knobs.alpha2, example.backbone, example.method, knobs.size,
-            knobs.stroke_size, knobs.keep_colours, knobs.soft_borders, True, 0,
-        )  # fmt: skip
+        values = Values(painter, example.backbone, example.method, knobs.size, {name: getattr(knobs, name) for name in SLIDERS})
         job = self.job(session, values)
         session.full = files.get("result")
         assert isinstance(job, Job)
@@ -142,12 +152,12 @@ class Desk:
 
     async def live(self, request: gr.Request, *values: Any) -> AsyncIterator[Any]:
         """After a change."""
-        async for update in self._stream(Values(*values), force=False, request=request):
+        async for update in self._stream(Values.of(values), force=False, request=request):
             yield update
 
     async def render(self, request: gr.Request, *values: Any) -> AsyncIterator[Any]:
         """After a press of Render."""
-        async for update in self._stream(Values(*values), force=True, request=request):
+        async for update in self._stream(Values.of(values), force=True, request=request):
             yield update
 
     async def _stream(self, values: Values, *, force: bool, request: gr.Request) -> AsyncIterator[Any]:
@@ -158,14 +168,14 @@ class Desk:
         )
         try:
             async for view in stream:
-                yield (*view_updates(view, before), gr.skip())
+                yield in_order(SHOWN, view_updates(view, before))
                 before = view
         finally:
             await stream.aclose()  # type: ignore[attr-defined]
         if before is not None and before.state == "done":
-            yield gr.skip(), gr.skip(), gr.skip(), gr.update(choices=await asyncio.to_thread(self.size_choices, session, values))
+            yield in_order(SHOWN, {"size": gr.update(choices=await asyncio.to_thread(self.size_choices, session, values))})
         elif before is None:
-            yield gr.skip()
+            yield in_order(SHOWN, {})
 
     def cancel(self, request: gr.Request) -> None:
         self.sessions.get(request.session_hash).cancel()
@@ -182,18 +192,18 @@ class Desk:
     # -- handlers of the painter ------------------------------------------------------
 
     def picture(self, painter: dict[str, Any] | None, event: gr.EventData, request: gr.Request) -> list[Any]:
-        """A picture was dropped: [painter, notes, alpha1, alpha2, model, method, size, stroke, colours, borders]."""
-        session, nothing = self.sessions.get(request.session_hash), [gr.skip()] * 10
+        """A picture was dropped: outputs RESTORED."""
+        session = self.sessions.get(request.session_hash)
         side = str((event._data or {}).get("side"))
         path = path_of(painter, side) if side in SIDES else None
         if painter is None or path is None:
-            return nothing
+            return in_order(RESTORED, {})
         try:
             found = accept(path, side, self.pictures)
         except Exception as error:
             words = error_words(error, limit=f"{self.settings.limits.max_pixels / 1e6:g}")
             text = " ".join(said.in_(session.lang) for said in (words.what, words.do))
-            return [gr.update(value=_refused(painter, side, text)), *nothing[1:]]
+            return in_order(RESTORED, {"painter": gr.update(value=_refused(painter, side, text))})
         if found.recipe is not None:
             return self._restore(session, painter, side, found)
         session.accepted[path] = str(found.path)
@@ -202,7 +212,7 @@ class Desk:
             raw = path_of(painter, each)
             if raw in session.accepted:
                 answer[each] = {**painter[each], "picture": session.accepted[raw]}
-        return [gr.update(value=answer), *nothing[1:]]
+        return in_order(RESTORED, {"painter": gr.update(value=answer)})
 
     def _restore(self, session: Session, painter: dict[str, Any], side: str, found: Accepted) -> list[Any]:
         recipe = found.recipe
@@ -222,11 +232,21 @@ class Desk:
         size = min(self.settings.sizes, key=lambda s: abs(s - knobs.size))
         session.backbone = model
         items = {"error": None, "notes": [note.to_dict() for note in notes]}
-        return [
-            gr.update(value=restore(painter, paths, recipe)), gr.update(items=items), knobs.alpha1, knobs.alpha2,
-            gr.update(value=model), gr.update(value=method, choices=self.method_choices(session.lang, model)), size,
-            knobs.stroke_size, knobs.keep_colours, knobs.soft_borders,
-        ]  # fmt: skip
+        shown = self._knob_updates(model, method, size, knobs, session.lang)
+        return in_order(RESTORED, {"painter": gr.update(value=restore(painter, paths, recipe)), "notes": gr.update(items=items), **shown})
+
+    def _knob_updates(self, model: str, method: str, size: int, knobs: Knobs, lang: str) -> dict[str, Any]:
+        """Updates of KNOBS: everything at these values, and shown where it acts."""
+        capable = self.engine.info(model).capabilities
+        sliders = {name: gr.update(value=getattr(knobs, name)) for name in SLIDERS}
+        for name, shown in visibility(capable, _method(method)).items():
+            sliders[name] = {**sliders[name], **shown}
+        return {
+            "model": gr.update(value=model),
+            "method": gr.update(value=method, choices=self.method_choices(lang, model)),
+            "size": gr.update(value=size),
+            **sliders,
+        }
 
     def maps(self, painter: dict[str, Any] | None, request: gr.Request) -> Any:
         """Map files were chosen."""
@@ -278,7 +298,7 @@ class Desk:
     # -- handlers of examples and knobs -----------------------------------------------
 
     def pick(self, event: gr.EventData, request: gr.Request) -> list[Any]:
-        """A card was pressed: [painter, compare, notes, download, sliders…, model, method, size]."""
+        """A card was pressed: outputs PICKED."""
         session = self.sessions.get(request.session_hash)
         name = (event._data or {}).get("name")
         example = next((e for e in self.examples if e.name == name), None)
@@ -289,30 +309,33 @@ class Desk:
         except (ScsaError, OSError):
             words = {"what": Said("error.example"), "kept": Said("error.kept"), "do": Said("error.do.other_example")}
             items = {"error": {k: s.to_dict() for k, s in words.items()}, "notes": []}
-            return [gr.skip(), gr.skip(), gr.update(items=items), *[gr.skip()] * 9]
-        painter = example.painter_value(example.files(publish))
-        return [
-            gr.update(value=painter), *view_updates(view, None), *(getattr(knobs, k) for k in SLIDERS),
-            example.backbone, gr.update(value=example.method, choices=self.method_choices(session.lang, example.backbone)),
-            knobs.size,
-        ]  # fmt: skip
+            return in_order(PICKED, {"notes": gr.update(items=items)})
+        session.backbone = example.backbone
+        shown = self._knob_updates(example.backbone, example.method, knobs.size, knobs, session.lang)
+        painter = gr.update(value=example.painter_value(example.files(publish)))
+        return in_order(PICKED, {"painter": painter, **view_updates(view, None), **shown})
 
-    def model(self, model: str, method: str, alpha1: float, alpha2: float, request: gr.Request) -> list[Any]:
-        """Another family: [method, alpha1, alpha2, stroke, colours, borders]. Knobs still at their default move to the new one."""
+    def model(self, request: gr.Request, *values: Any) -> list[Any]:
+        """Another family: in- and outputs KNOBS. Knobs still at the old family's default move to the new one's."""
+        found = named(KNOBS, values)
         session = self.sessions.get(request.session_hash)
-        old, new = self.engine.defaults(session.backbone), self.engine.defaults(model)
+        model, old, new = found["model"], self.engine.defaults(session.backbone), self.engine.defaults(found["model"])
         session.backbone = model
-        capable = self.engine.info(model).capabilities
-        kept = method if method in capable.methods else capable.methods[0]
-        alphas = [getattr(new, k) if getattr(old, k) == v else v for k, v in (("alpha1", alpha1), ("alpha2", alpha2))]
-        shown = [gr.update(visible=name in capable.knobs or name == "keep_colours") for name in SLIDERS[2:]]
-        return [gr.update(value=kept, choices=self.method_choices(session.lang, model)), *alphas, *shown]
+        methods = self.engine.info(model).capabilities.methods
+        method = found["method"] if found["method"] in methods else methods[0]
+        moved = {k: getattr(new, k) if getattr(old, k) == found[k] else found[k] for k in SLIDERS}
+        return in_order(KNOBS, self._knob_updates(model, method, found["size"], new.replace(**moved), session.lang))
 
-    def reset(self, model: str) -> list[Any]:
-        """The family's defaults: the sliders in order, method, size."""
+    def method(self, model: str, method: str) -> list[Any]:
+        """Another method: outputs SLIDERS. Knobs that act under some methods alone come and go."""
+        return in_order(SLIDERS, visibility(self.engine.info(model).capabilities, _method(method)))
+
+    def reset(self, model: str, request: gr.Request) -> list[Any]:
+        """The family's defaults: outputs KNOBS."""
         knobs = self.engine.defaults(model)
         method = self.engine.info(model).capabilities.methods[0]
-        return [*(getattr(knobs, k) for k in SLIDERS), method, min(knobs.size, self.settings.sizes[-1])]
+        size = min(knobs.size, self.settings.sizes[-1])
+        return in_order(KNOBS, self._knob_updates(model, method, size, knobs, self.sessions.get(request.session_hash).lang))
 
     # -- words that depend on data ----------------------------------------------------
 
@@ -366,6 +389,10 @@ def _both(content: LabelMap | None, style: LabelMap | None) -> tuple[LabelMap | 
     return content or blank, style or blank
 
 
+def _method(name: str) -> Method:
+    return next((m for m in ALL_METHODS if m == name), "scsa")
+
+
 def _refused(painter: dict[str, Any], side: str, text: str) -> dict[str, Any]:
     value = dict(painter, incoming=None, error={side: text})
     value[side] = {"picture": None, "w": 0, "h": 0, "map": None}
@@ -390,13 +417,14 @@ def note_items(view: View) -> dict[str, Any]:
     return {"error": view.error.to_dict() if view.error else None, "notes": [note.to_dict() for note in view.notes]}
 
 
-def view_updates(view: View, before: View | None) -> tuple[Any, Any, Any]:
+def view_updates(view: View, before: View | None) -> dict[str, Any]:
     """Updates of compare view, notes and download button; only what changed is sent."""
     value = compare_value(view)
     changed = before is None or compare_value(before) != value
-    compare = gr.update(status=compare_status(view), **({"value": value} if changed else {}))  # type: ignore[arg-type]
+    updates = {"compare": gr.update(status=compare_status(view), **({"value": value} if changed else {}))}  # type: ignore[arg-type]
     items = note_items(view)
-    notes = gr.update(items=items) if before is None or note_items(before) != items else gr.skip()
-    if before is not None and before.download == view.download:
-        return compare, notes, gr.skip()
-    return compare, notes, gr.update(value=view.download, interactive=view.download is not None)
+    if before is None or note_items(before) != items:
+        updates["notes"] = gr.update(items=items)
+    if before is None or before.download != view.download:
+        updates["download"] = gr.update(value=view.download, interactive=view.download is not None)
+    return updates

@@ -1,0 +1,92 @@
+"""The desk's handlers speak of values by name: nothing depends on the order of components but INPUTS and its like."""
+
+from types import SimpleNamespace
+
+import gradio as gr
+import pytest
+
+from demo import desk as desk_module
+from demo.desk import INPUTS, KNOBS, PICKED, RESTORED, SHOWN, Desk, Values
+from demo.knobs import FIRST, SLIDERS, acts, control, in_order, named, sliders, visibility
+from demo.settings import Settings
+from demo.text import TEXT
+from scsa_core.backbones import FAMILIES
+from scsa_core.backbones.base import Capabilities
+from scsa_core.engine import Engine
+
+VISITOR = SimpleNamespace(session_hash="one")
+
+
+@pytest.fixture(scope="module")
+def desk():
+    return Desk(Engine("cpu"), Settings(preload=False))
+
+
+def values(**changes):
+    found = {"painter": None, "model": "lite", "method": "scsa", "size": 256, "live": True, "stamp": 3}
+    found |= {name: getattr(Engine("cpu").defaults("lite"), name) for name in SLIDERS} | changes
+    return [found[name] for name in INPUTS]
+
+
+def test_names_and_values_meet_or_are_refused():
+    assert named(("a", "b"), (1, 2)) == {"a": 1, "b": 2}
+    with pytest.raises(ValueError):
+        named(("a", "b"), (1,))
+    assert in_order(("a", "b"), {"b": 5})[1] == 5
+    with pytest.raises(KeyError):
+        in_order(("a", "b"), {"c": 5})
+
+
+def test_every_name_occurs_once_and_the_stamp_comes_last():
+    for names in (INPUTS, KNOBS, RESTORED, PICKED, SHOWN):
+        assert len(set(names)) == len(names)
+    assert INPUTS[-1] == "stamp" and set(SLIDERS) < set(INPUTS)
+
+
+def test_sliders_follow_from_what_families_declare():
+    made = sliders([Capabilities(8, 32, ("alpha1", "alpha2", "size", "seed")), Capabilities(8, 32, ("alpha2", "soft_borders"))])
+    assert made == ("alpha1", "alpha2", "keep_colours", "soft_borders", "seed")
+    assert isinstance(control("seed", 0, label="", info="", visible=True), gr.Number)
+    assert isinstance(control("alpha1", 0.5, label="", info="", visible=True), gr.Slider)
+
+
+@pytest.mark.parametrize("name", SLIDERS)
+def test_every_knob_has_a_name_and_one_line_of_help(name):
+    for key in (f"knob.{name}", f"knob.{name}.help"):
+        assert all(TEXT[key])
+        assert all("\n" not in words for words in TEXT[key])
+
+
+def test_a_knob_shows_only_where_it_acts():
+    capable = Capabilities(8, 32, ("alpha1", "alpha2", "size", "gamma"), idle={"scsa": ("gamma",)})
+    assert acts("gamma", capable, "baseline") and not acts("gamma", capable, "scsa")
+    assert acts("keep_colours", capable, "scsa") and not acts("soft_borders", capable, "scsa")
+    for family in FAMILIES.values():
+        shown = visibility(family.info.capabilities, "scsa")
+        assert set(shown) == set(SLIDERS) - set(FIRST)
+        assert {k for k, v in shown.items() if v["visible"]} <= {*family.info.capabilities.knobs, "keep_colours"}
+
+
+def test_another_family_s_knobs_leave_no_trace(desk, monkeypatch):
+    monkeypatch.setattr(desk_module, "acts", lambda name, capable, method: name != "soft_borders")
+    knobs = desk._knobs(Values.of(values(soft_borders=2.0, alpha1=1.3, size=9999)))
+    assert (knobs.alpha1, knobs.soft_borders, knobs.size) == (1.3, 0.0, 2048)
+
+
+def test_another_family_moves_the_knobs_still_at_their_default(desk):
+    before = named(INPUTS, values(alpha2=0.9))
+    update = dict(zip(KNOBS, desk.model(VISITOR, *(before[k] if k != "model" else "sanet" for k in KNOBS)), strict=True))
+    assert update["alpha1"]["value"] == 0.7  # SANet's own
+    assert update["alpha2"]["value"] == 0.9  # turned by hand
+    assert update["model"]["value"] == "sanet"
+
+
+def test_reset_and_a_card_bring_everything(desk):
+    update = dict(zip(KNOBS, desk.reset("lite", VISITOR), strict=True))
+    assert update["alpha1"]["value"] == 0.5 and update["method"]["value"] == "scsa"
+    event = SimpleNamespace(_data={"name": desk.examples[1].name})
+    picked = dict(zip(PICKED, desk.pick(event, VISITOR), strict=True))
+    assert picked["alpha1"]["value"] == desk.knobs_of(desk.examples[1]).alpha1
+    assert picked["painter"]["value"]["regions"]
+    gone = dict(zip(PICKED, desk.pick(SimpleNamespace(_data={"name": "none"}), VISITOR), strict=True))
+    assert gone["notes"]["items"]["error"] and "value" not in gone["painter"]
