@@ -7,14 +7,13 @@ import io
 import json
 import os
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import torch
 from PIL import Image
 
-from scsa_core import __version__
+from scsa_core import __version__, files
 from scsa_core.backbones import FAMILIES
 from scsa_core.commands.base import Command, UsageError, add_knobs, knob_values
 from scsa_core.engine import Engine, RenderRequest, RenderResult
@@ -183,26 +182,9 @@ def encode(result: RenderResult, out: Path, warnings: tuple[str, ...] = ()) -> b
 def write_atomically(path: Path, data: bytes) -> None:
     """The whole file or nothing; parent folders are made. Raises UsageError."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as f:
-            temporary = Path(f.name)
-            try:
-                f.write(data)
-                f.close()
-                temporary.chmod(0o666 & ~_umask())
-                temporary.replace(path)
-            except BaseException:
-                temporary.unlink(missing_ok=True)
-                raise
+        files.write_atomically(path, data)
     except OSError as error:
         raise UsageError(f"--out {path}: cannot be written ({error.strerror})") from error
-
-
-def _umask() -> int:
-    """The process's mask for new files; the only way to read it is to set it."""
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
 
 
 def report(result: RenderResult, out: Path, warnings: list[str]) -> dict[str, Any]:

@@ -50,3 +50,21 @@ def test_colours_are_found_in_every_pair_as_the_reference_lists_them(shared, gol
         if not (near and both and len(found) <= len(listed)):
             wrong.append((pair, len(found), len(listed), near, both))
     assert not wrong, wrong
+
+
+@pytest.mark.parametrize("pair", [1, 29, 39])
+def test_precomputed_files_hold_the_stored_labels(shared, golden, tmp_path, pair):
+    """Through files, with the palette found here instead of the listed one; exact ties between colours left out."""
+    from scsa_core import reference_files
+
+    folder = shared / "data" / "sem_pairs"
+    found = next(p for p in reference_files.find_pairs(folder) if p.id == str(pair))
+    reference_files.write_precomputed(tmp_path, found, sizes=(64,))
+    read = reference_files.read_precomputed(tmp_path / str(pair), f"{pair}", f"{pair}_paint")[:2]
+    for side, m in zip(("photo", "paint"), read, strict=True):
+        stored = golden[f"pair{pair}_{side}_64"]
+        ties = np.unpackbits(golden[f"pair{pair}_{side}_64_tie"], axis=1).astype(bool)
+        numbers = {int(k): np.bincount(m.ids[stored == k]).argmax() for k in np.unique(stored)}
+        assert len(set(numbers.values())) == len(numbers)
+        same = np.vectorize(numbers.get)(stored) == m.ids
+        assert same[~ties].mean() > 0.999, same[~ties].mean()
