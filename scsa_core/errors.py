@@ -16,6 +16,11 @@
     │   └── FetchFailed         a download did not succeed; what has arrived is kept
     ├── RecipeError             settings embedded in a picture cannot be used
     ├── OutOfMemory             the picture does not fit this machine
+    ├── StudyError              a user study, or its database
+    │   ├── StudyUnknown        no such study, or not with this secret
+    │   ├── StudyClosed         it takes no answers now
+    │   └── StudyFull           as many people as the host wanted take part
+    ├── LinkGone                a kept render is not here (any more)
     └── Cancelled               the caller asked to stop; nothing is wrong
 
 The page maps classes to words (`demo/text.py`); the command line prints `str(error)` and
@@ -119,6 +124,26 @@ class RecipeError(ScsaError):
 
 class OutOfMemory(ScsaError):
     """The picture does not fit this machine."""
+
+
+class StudyError(ScsaError):
+    """A user study cannot be made, shown or kept."""
+
+
+class StudyUnknown(StudyError):
+    """No such study, or not with this secret: the two are not told apart."""
+
+
+class StudyClosed(StudyError):
+    """The study takes no answers now."""
+
+
+class StudyFull(StudyError):
+    """As many people as the host wanted take part already."""
+
+
+class LinkGone(ScsaError):
+    """A kept render is not here: unknown, expired, or given up for newer ones."""
 
 
 class Cancelled(ScsaError):
