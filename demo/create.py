@@ -14,6 +14,7 @@ from .desk import INPUTS, KNOBS, PICKED, RESTORED, SHOWN, Desk, compare_status, 
 from .files import publish
 from .gallery import Cards, Gallery
 from .knobs import FIRST, SLIDERS, acts, changes_of, control
+from .map_tools import MapTools
 from .painter import Painter
 from .text import Words, painter_texts, t, texts
 
@@ -134,6 +135,7 @@ def build_create(desk: Desk, words: Words, stamp: gr.Number) -> None:
     gr.on([find.click, number.input], desk.auto, trigger_mode="always_last", **found).then(desk.live, **rendering)
     replace.click(desk.replace_maps, trigger_mode="once", **found).then(desk.live, **rendering)
     keep.click(lambda: gr.update(visible=False), None, ask, queue=False, **_QUIET)
+    MapTools(desk).wire(painter)
     gallery.pick(desk.pick, None, components(PICKED), **uploads)
     models.input(desk.model, components(KNOBS), components(KNOBS), **_QUIET).then(desk.live, **rendering)
     models.change(lambda name: tick_style(desk, name), models, ticks, **_QUIET)

@@ -17,6 +17,7 @@ Events of a `Painter`, each listenable by name:
 - ``import``   map files were uploaded (`Painter.on_import`); data {side}; the checked paths are in `value["incoming"]`
 - ``invalid``  the browser refused a file; data {side, reason}
 - ``render_now``, ``cancel_now``  the keys R and Esc
+- ``suggest``  links are wanted for the maps as they are; answer with the prop `suggested`: {v, links}
 
 Listen with ``trigger_mode="always_last"`` or ``"multiple"``: Gradio's default drops what happens while a handler
 runs. Event data is not checked by Gradio; files come in the value only, where their paths are.
@@ -72,11 +73,14 @@ _SCRIPTS = (
     "painter_files.js",
     "painter_keys.js",
     "painter.js",
+    "painter_links.js",
     "painter_exchange.js",
 )
 _COLOUR = re.compile(r"#[0-9a-f]{6}")
 
-PAINTER_CSS = (_WEB / "painter.css").read_text(encoding="utf-8")
+_STYLES = ("painter.css", "painter_helpers.css")
+
+PAINTER_CSS = "\n".join((_WEB / name).read_text(encoding="utf-8") for name in _STYLES)
 
 
 def painter_script() -> str:
@@ -122,7 +126,7 @@ class PainterModel(GradioModel):
 
 
 class Painter(gr.HTML):
-    """Both painters in one component: one undo stack, one legend. `texts` replaces words by key."""
+    """Both painters in one component: one undo stack, one legend. `texts` replaces words by key; `suggested`: links."""
 
     data_model = PainterModel
 
@@ -131,6 +135,7 @@ class Painter(gr.HTML):
         value: Mapping[str, Any] | None = None,
         *,
         texts: Mapping[str, str] | None = None,
+        suggested: Mapping[str, Any] | None = None,
         elem_id: str | None = None,
         elem_classes: list[str] | str | None = None,
         label: str | None = None,
@@ -150,6 +155,7 @@ class Painter(gr.HTML):
             visible=visible,
             render=render,
             texts={**TEXT_KEYS, **(texts or {})},
+            suggested=suggested,
             **kwargs,
         )
 

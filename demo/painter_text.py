@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from .painter_words import HELPER_WORDS
+
 TEXT_KEYS: dict[str, str] = {
     # panes
     "content": "Content",
@@ -122,3 +124,5 @@ TEXT_KEYS: dict[str, str] = {
     "step_links": "links",
     "step_change": "change",
 }
+
+TEXT_KEYS |= {key: english for key, (english, _) in HELPER_WORDS.items()}

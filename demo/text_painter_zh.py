@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from .painter_words import HELPER_WORDS
+
 PAINTER_ZH: dict[str, str] = {
     # panes
     "content": "内容",
@@ -122,3 +124,5 @@ PAINTER_ZH: dict[str, str] = {
     "step_links": "关联",
     "step_change": "更改",
 }
+
+PAINTER_ZH |= {key: chinese for key, (_, chinese) in HELPER_WORDS.items()}

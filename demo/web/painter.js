@@ -13,6 +13,7 @@ class Painter {
   constructor(element, { props, trigger, upload, watch }) {
     this.props = props;
     this.trigger = trigger;
+    this.watch = watch;
     this.words = new Words(props.texts ?? {});
     this.sides = { content: newSide(), style: newSide() };
     this.waiting = { content: null, style: null };

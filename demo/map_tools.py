@@ -1,0 +1,50 @@
+"""What the page's helpers for maps ask for: suggested links."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import gradio as gr
+
+from scsa_core.errors import ScsaError
+
+from .desk import Desk
+from .exchange import path_of
+from .links import Suggestions
+from .painter import SIDES, Painter, to_label_maps
+
+log = logging.getLogger("scsa.demo")
+_QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+
+
+class MapTools:
+    """Handlers for all visitors of one page."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+        self.suggestions = Suggestions()
+
+    def wire(self, painter: Painter) -> None:
+        """Listen to the painter's events; answers are properties of the painter, never its value."""
+        painter.suggest(self.suggest, painter, painter, trigger_mode="always_last", concurrency_limit=1, **_QUIET)
+
+    async def suggest(self, painter: Mapping[str, Any] | None) -> Any:
+        """Links for the maps as they are."""
+        try:
+            links = await asyncio.to_thread(self._suggest, painter)
+        except ScsaError as error:
+            log.info("no links to suggest: %s", error)
+            links = {}
+        v = int((painter or {}).get("v") or 0)
+        return gr.update(suggested={"v": v, "links": {str(k): list(ids) for k, ids in links.items()}})  # type: ignore[arg-type]
+
+    def _suggest(self, painter: Mapping[str, Any] | None) -> dict[int, tuple[int, ...]]:
+        paths = [path_of(painter, side) for side in SIDES]
+        maps = to_label_maps(painter)
+        if not all(paths) or maps[0] is None or maps[1] is None:
+            return {}
+        content, style = (self.desk.pictures.get(str(path)) for path in paths)
+        return self.suggestions.links(content, style, maps[0], maps[1])
