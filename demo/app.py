@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import AsyncIterator
 from typing import Any
 
 import gradio as gr
@@ -14,9 +15,11 @@ from starlette.routing import Route
 from scsa_core.engine import Engine
 from scsa_core.errors import ScsaError
 
-from .create import build_create
+from .auto import ways
+from .create import On, build_create
 from .desk import Desk
 from .header import Header, header_texts
+from .models import Models, Shelf, models_texts
 from .settings import ROOT, Settings
 from .text import Words, language, t
 from .theme import css, theme
@@ -37,10 +40,10 @@ def build_demo(settings: Settings, engine: Engine | None = None) -> gr.Blocks:
         header = words.add(Header(elem_id="header"), texts=header_texts, lang=language)
         with gr.Tabs(elem_id="tabs"):
             with gr.Tab(t("tab.create"), id="create") as create:
-                build_create(desk, words, stamp)
+                parts = build_create(desk, words, stamp)
             with gr.Tab(t("tab.models"), id="models") as models:
-                text = words.add(gr.Markdown(desk.models_text("en"), elem_id="models-text"), value=desk.models_text)
-                again = words.add(gr.Button(t("models.refresh"), size="sm", elem_id="models-again"), value="models.refresh")
+                shelf = Shelf(engine, may_fetch=settings.may_fetch)
+                listed = words.add(Models(items=shelf.items(), texts=models_texts("en"), elem_id="models-list"), texts=models_texts)
         words.add(create, label="tab.create")
         words.add(models, label="tab.models")
 
@@ -55,13 +58,26 @@ def build_demo(settings: Settings, engine: Engine | None = None) -> gr.Blocks:
         def switch(event: gr.EventData, request: gr.Request) -> list[Any]:
             return speak(str((event._data or {}).get("lang", "en")), request)
 
-        def look(request: gr.Request) -> str:
-            return desk.models_text(desk.sessions.get(request.session_hash).lang)
+        async def follow(request: gr.Request) -> AsyncIterator[list[Any]]:
+            lang = desk.sessions.get(request.session_hash).lang
+            async for updates in shelf.follow(lambda: [gr.update(choices=desk.model_choices(lang)), gr.update(choices=ways(lang))]):
+                yield updates
+
+        async def fetch(event: gr.EventData, request: gr.Request) -> AsyncIterator[list[Any]]:
+            shelf.fetch(event._data)
+            async for updates in follow(request):
+                yield updates
+
+        def stop(event: gr.EventData) -> None:
+            shelf.stop(event._data)
 
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         demo.load(speak, code, words.components, js=_LANGUAGE, **quiet)
         header.language(switch, None, words.components, **quiet)
-        gr.on([again.click, models.select], look, None, text, **quiet)
+        following: dict[str, Any] = {**quiet, "outputs": [listed, parts["model"], parts["by"]], "concurrency_limit": None}
+        gr.on([demo.load, models.select, On(listed, "look")], follow, None, trigger_mode="multiple", **following)
+        listed.fetch(fetch, None, trigger_mode="multiple", **following)
+        listed.stop(stop, None, None, queue=False, trigger_mode="multiple", **quiet)
         demo.unload(desk.close)
     if settings.preload:
         threading.Thread(target=_preload, args=(engine,), daemon=True, name="preload").start()

@@ -36,8 +36,8 @@ class On:
         self.__self__, self.event_name = component, event_name
 
 
-def build_create(desk: Desk, words: Words, stamp: gr.Number) -> None:
-    """Lay the tab out and wire it."""
+def build_create(desk: Desk, words: Words, stamp: gr.Number) -> dict[str, Any]:
+    """Lay the tab out and wire it. Returns its components by name."""
     painter_value, view, example = desk.opening()
     model = example.backbone if example else "lite"
     knobs = desk.knobs_of(example) if example else desk.engine.defaults(model)
@@ -110,7 +110,7 @@ def build_create(desk: Desk, words: Words, stamp: gr.Number) -> None:
 
     # -- wiring -----------------------------------------------------------------------
     by_name |= {"painter": painter, "compare": compare, "notes": notes, "download": download}
-    by_name |= {"model": models, "method": method, "size": size, "live": live}
+    by_name |= {"model": models, "method": method, "size": size, "live": live, "by": by}
 
     def components(names: tuple[str, ...]) -> list[Any]:
         return [by_name[name] for name in names]
@@ -141,6 +141,7 @@ def build_create(desk: Desk, words: Words, stamp: gr.Number) -> None:
     models.change(lambda name: tick_style(desk, name), models, ticks, **_QUIET)
     method.input(desk.method, [models, method], components(SLIDERS), **_QUIET)
     reset.click(desk.reset, models, components(KNOBS), **_QUIET).then(desk.live, **rendering)
+    return by_name
 
 
 def tick_style(desk: Desk, model: str) -> str:

@@ -20,9 +20,10 @@ from .exchange import Accepted, accept, import_maps, path_of, restore, restored_
 from .files import Pictures, publish
 from .gallery import Example, load_examples
 from .knobs import SLIDERS, acts, in_order, named, visibility
+from .models import model_states
 from .painter import SIDES, empty_value, to_label_maps
 from .session import Job, Session, Sessions, View
-from .settings import ROOT, Settings
+from .settings import Settings
 from .studio import Studio
 from .text import Said, error_words, t
 
@@ -340,10 +341,7 @@ class Desk:
     # -- words that depend on data ----------------------------------------------------
 
     def model_choices(self, lang: str) -> list[tuple[str, str]]:
-        return [
-            (t(f"knob.model.{'ready' if state.ready else 'missing'}", lang, model=state.info.title), state.info.name)
-            for state in self.engine.backbones()
-        ]
+        return [(state.choice(lang), state.name) for state in model_states(self.engine)]
 
     def method_choices(self, lang: str, model: str) -> list[tuple[str, str]]:
         return [(t(f"method.{name}", lang), name) for name in self.engine.info(model).capabilities.methods]
@@ -364,21 +362,6 @@ class Desk:
             key = "knob.size.choice_seconds" if timed else "knob.size.choice"
             choices.append((t(key, lang, size=size, seconds=round(seconds or 0)), size))
         return choices
-
-    def models_text(self, lang: str) -> str:
-        """The Models tab, as Markdown. Every word comes from this program."""
-        lines = [t("models.line", lang)]
-        for state in self.engine.backbones():
-            info = state.info
-            lines.append(f"### {info.title} — {t('models.ready' if state.ready else 'models.missing', lang)}")
-            lines.append(info.line)
-            if not state.ready:
-                said = ". ".join(part.rstrip(".") for part in (state.reason, state.hint) if part)
-                lines.append(f"{said[:1].upper()}{said[1:]}.".replace(f"{ROOT}/", ""))
-            knobs = Knobs.for_family(info.defaults)
-            lines.append(t("models.defaults", lang, alpha1=f"{knobs.alpha1:g}", alpha2=f"{knobs.alpha2:g}"))
-            lines.append(t("models.licence", lang, licence=info.licence))
-        return "\n\n".join(lines)
 
 
 def _both(content: LabelMap | None, style: LabelMap | None) -> tuple[LabelMap | None, LabelMap | None]:

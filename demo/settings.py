@@ -18,6 +18,7 @@ class Settings:
 
     upload_megabytes: of one file. keep_hours: files of visitors are deleted after that.
     examples: folder with one folder per example. preload: load the model behind the first picture.
+    may_fetch: visitors may have this machine download weights.
     """
 
     device: str = "auto"
@@ -27,6 +28,7 @@ class Settings:
     keep_hours: int = 24
     examples: Path = ROOT / "assets" / "examples"
     preload: bool = True
+    may_fetch: bool = True
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -35,7 +37,7 @@ class Settings:
 
     @classmethod
     def from_environment(cls, *, device: str = "auto") -> Settings:
-        """The defaults, changed by SCSA_MAX_SIZE, SCSA_EXAMPLES and SCSA_PRELOAD. Raises ValueError for a bad number."""
+        """The defaults, changed by SCSA_MAX_SIZE, SCSA_EXAMPLES, SCSA_PRELOAD and SCSA_FETCH. Raises ValueError for a bad number."""
         found = cls(device=device)
         if size := os.environ.get("SCSA_MAX_SIZE"):
             found = replace(found, max_size=int(size))
@@ -43,4 +45,7 @@ class Settings:
             found = replace(found, examples=Path(folder).resolve())
         if os.environ.get("SCSA_PRELOAD") == "0":
             found = replace(found, preload=False)
+        # On a shared host the disk is not the visitors' to fill, unless the host says so.
+        if os.environ.get("SCSA_FETCH", "0" if "SPACE_ID" in os.environ else "1") == "0":
+            found = replace(found, may_fetch=False)
         return found

@@ -119,7 +119,7 @@ def _describe(error: BaseException, context: Mapping[str, Any]) -> tuple[Said, S
         case errors.KnobError():
             return Said("error.knob", detail), Said("error.do.reset")
         case errors.CheckpointMissing():
-            return Said("error.weights_missing", model), Said("error.do.hint", {"hint": error.hint})
+            return Said("error.weights_missing", model), Said("error.do.fetch")
         case errors.CheckpointError():
             return Said("error.weights_bad", {**model, **detail}), Said("error.do.lite")
         case errors.RecipeError():

@@ -39,6 +39,9 @@ def app_url(tmp_path_factory):
         port = s.getsockname()[1]
     log = tmp_path_factory.mktemp("app") / "log"
     environment = os.environ | {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": str(log.parent / "files")}
+    # The app needs no internet, and here it has none: whatever it asks for is refused at once.
+    environment |= dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
+    environment |= dict.fromkeys(("no_proxy", "NO_PROXY"), "127.0.0.1,localhost")
     with log.open("w") as out:
         command = [sys.executable, "app.py", "--no-browser", "--host", "127.0.0.1", "--port", str(port)]
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out, stderr=subprocess.STDOUT)
