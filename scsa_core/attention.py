@@ -200,21 +200,34 @@ def continuous_attention(
     index: RegionIndex,
     scale: float = 1.0,
     checkpoint: Callable[[], None] | None = None,
+    counts: Tensor | None = None,
 ) -> Tensor:
     """SCA over a prepared index: (L, N, D), (L, M, D), (L, M, E) -> (L, N, E).
 
-    checkpoint is called once a chunk; it may raise to stop the work.
+    checkpoint is called once a chunk; it may raise to stop the work. counts (M,): how many
+    tokens of equal key each key stands for, its value being their mean (None: one each).
+    The result is that of the keys written out, since equal keys have equal weights.
     """
     out = value.new_empty(*query.shape[:-1], value.shape[-1])
     for block in index.blocks:
         v = value[..., block.keys, :]  # (L, m, E)
+        shares = None if counts is None else counts[block.keys].to(v.dtype)  # (m,)
         if block.uniform:
-            out[..., block.queries, :] = v.mean(-2, keepdim=True)
+            out[..., block.queries, :] = _mean(v, shares)
             continue
         for at, logits in _logits(query, key, block, scale, checkpoint):
             weights = logits.sub_(logits.amax(-1, keepdim=True)).exp_()  # (L, c, m)
+            if shares is not None:
+                weights.mul_(shares)
             out[..., at, :] = (weights @ v) / weights.sum(-1, keepdim=True)  # (L, c, E)
     return out
+
+
+def _mean(v: Tensor, shares: Tensor | None) -> Tensor:
+    """Mean over tokens, weighted by `shares` (m,): (L, m, E) -> (L, 1, E)."""
+    if shares is None:
+        return v.mean(-2, keepdim=True)
+    return (v * shares[:, None]).sum(-2, keepdim=True) / shares.sum()
 
 
 def sparse_attention(

@@ -32,7 +32,8 @@ _KNOWN = (
     (re.compile(r"features\.\d+\.weight"), "a VGG as torchvision names it"),
     (re.compile(r"module\."), "a file saved from a model in DataParallel"),
     (re.compile(r"42\.weight"), "a normalised VGG-19 (vgg_normalised.pth)"),
-    (re.compile(r"28\.weight"), "SANet's decoder (decoder_iter_500000.pth)"),
+    (re.compile(r"28\.weight"), "SANet's or StyTr2's decoder (decoder_iter_*.pth)"),
+    (re.compile(r"proj\.weight"), "StyTr2's patch embedding (embedding_iter_160000.pth)"),
 )
 
 

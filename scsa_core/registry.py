@@ -21,7 +21,7 @@ from scsa_core.errors import CheckpointCorrupt, CheckpointMissing, KnobError
 REGISTRY = checkpoints.SHIPPED / "registry.toml"
 Status = Literal["ready", "fetchable", "by hand"]
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_KEYS = {"name", "what", "page", "url", "listing", "mirrors", "bytes", "about_bytes", "sha256", "note"}
+_KEYS = {"name", "what", "page", "url", "listing", "mirrors", "bytes", "about_bytes", "sha256", "note", "optional"}
 _FAMILY_KEYS = {"title", "needs", "licence", "page", "files"}
 
 
@@ -31,7 +31,8 @@ class WeightsFile:
 
     url: direct link, or "". listing: an address that answers JSON with the direct link, or
     "". mirrors: more direct links to the same bytes. size: exact bytes, or None where none
-    is published; about: bytes, exact or estimated. sha256: 64 hex digits, or "".
+    is published; about: bytes, exact or estimated. sha256: 64 hex digits, or "". optional:
+    published with the others, and painting does without it.
     """
 
     family: str
@@ -45,6 +46,7 @@ class WeightsFile:
     size: int | None = None
     sha256: str = ""
     note: str = ""
+    optional: bool = False
 
     @property
     def fetchable(self) -> bool:
@@ -70,7 +72,7 @@ class WeightsFile:
 
 @dataclass(frozen=True)
 class WeightsFamily:
-    """The files of a family. needs: "all" of them, or "any" one, the first being preferred."""
+    """The files of a family. needs: "all" that are not optional, or "any" one, the first being preferred."""
 
     name: str
     title: str
@@ -138,7 +140,7 @@ def family(name: str) -> WeightsFamily:
 def state(name: str) -> FamilyState:
     """What is here of a family and what is not; looks for names, opens no file. Raises KnobError."""
     listed = family(name)
-    missing = [f for f in listed.files if f.find() is None]
+    missing = [f for f in listed.files if f.find() is None and not f.optional]
     if listed.needs == "any":
         missing = missing[:1] if len(missing) == len(listed.files) else []
     status: Status = "ready" if not missing else "fetchable" if all(f.fetchable for f in missing) else "by hand"
@@ -244,6 +246,7 @@ def _file(family_name: str, entry: Any) -> WeightsFile:
         size=size,
         sha256=sha256,
         note=str(entry.get("note", "")),
+        optional=entry.get("optional") is True,
         **direct,
     )
 

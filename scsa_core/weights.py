@@ -72,41 +72,17 @@ def _sanet(name: str) -> nn.Module:
 
 
 def _stytr2(name: str) -> nn.Module:
+    from scsa_core.backbones.stytr2 import Embedding
+    from scsa_core.backbones.transformer import Transformer
     from scsa_core.backbones.vgg import SANET_DECODER, VGG19_NORMALISED, ConvStack
 
     parts: dict[str, Build] = {
         "vgg_normalised.pth": lambda: ConvStack(VGG19_NORMALISED),
         "decoder_iter_160000.pth": lambda: ConvStack(SANET_DECODER),
-        "embedding_iter_160000.pth": _StyTr2Embedding,
-        "transformer_iter_160000.pth": _StyTr2Transformer,
+        "embedding_iter_160000.pth": Embedding,
+        "transformer_iter_160000.pth": Transformer,
     }
     return parts[name]()
-
-
-class _StyTr2Embedding(nn.Module):
-    """Patch embedding's published name and shape (Deng et al., CVPR 2022): 8 x 8 pixels to width 512."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.proj = nn.Conv2d(3, 512, 8, stride=8)
-
-
-class _StyTr2Transformer(nn.Module):
-    """Names and shapes of the published transformer (Deng et al., CVPR 2022): post-norm, width 512, 8 heads, 3 + 3 + 3 layers."""
-
-    def __init__(self) -> None:
-        super().__init__()
-
-        def encoder() -> nn.Module:
-            out = nn.Module()
-            out.layers = nn.ModuleList(nn.TransformerEncoderLayer(512, 8, 2048) for _ in range(3))
-            return out
-
-        self.encoder_c, self.encoder_s = encoder(), encoder()
-        self.decoder = nn.Module()
-        self.decoder.layers = nn.ModuleList(nn.TransformerDecoderLayer(512, 8, 2048) for _ in range(3))
-        self.decoder.norm = nn.LayerNorm(512)
-        self.new_ps = nn.Conv2d(512, 512, 1)
 
 
 def _sam(name: str) -> nn.Module:

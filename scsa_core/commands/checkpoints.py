@@ -139,6 +139,7 @@ def _described(name: str) -> dict[str, Any]:
             "about_bytes": f.about,
             "sha256": f.sha256 or None,
             "note": f.note,
+            "optional": f.optional,
         }
         for f in family.files
     ]
@@ -161,7 +162,9 @@ def _verified(file: WeightsFile) -> dict[str, str]:
 
 
 def _presence(file: WeightsFile) -> str:
-    return "yes" if file.find() is not None else "fetch" if file.fetchable else "by hand"
+    if file.find() is not None:
+        return "yes"
+    return "not needed" if file.optional else "fetch" if file.fetchable else "by hand"
 
 
 def _megabytes(file: WeightsFile) -> str:

@@ -209,3 +209,15 @@ def test_tensors_that_do_not_fit_are_named():
     with pytest.raises(ShapeError, match="style labels") as caught:
         semantic_adain(picture, picture, torch.zeros(3, 3, dtype=torch.int64), torch.zeros(2, 3, dtype=torch.int64))
     assert (caught.value.expected, caught.value.actual) == ("(3, 3)", "(2, 3)")
+
+
+@given(tokens(), links(), fallbacks, st.integers(0, 2**31))
+@settings(max_examples=60, deadline=None)
+def test_counts_stand_for_keys_written_out(given_tokens, linked, fallback, seed):
+    query, key, value, query_labels, key_labels = given_tokens
+    counts = torch.randint(1, 5, (len(key_labels),), generator=torch.Generator().manual_seed(seed))
+    written_out = [x.repeat_interleave(counts, dim=-2) for x in (key, value)]
+    few = RegionIndex.build(query_labels, key_labels, linked, fallback)
+    all_of_them = RegionIndex.build(query_labels, key_labels.repeat_interleave(counts), linked, fallback)
+    expected = continuous_attention(query.double(), *(x.double() for x in written_out), all_of_them)
+    close(continuous_attention(query, key, value, few, counts=counts), expected)

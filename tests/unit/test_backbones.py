@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from scsa_core.attention import RegionIndex, continuous_attention, mvn, semantic_adain, sparse_attention
-from scsa_core.backbones import sanet
+from scsa_core.backbones import sanet, stytr2
 from scsa_core.backbones.base import Pair, alphas, preparation_of
 from scsa_core.backbones.level import AttentionLevel, grid_labels, soften
 from scsa_core.backbones.lite_decoder import LiteDecoder
+from scsa_core.backbones.transformer import Transformer
 from scsa_core.backbones.vgg import SANET_DECODER, VGG16, VGG19_NORMALISED, ConvStack, caffe_vgg16, until
 from scsa_core.engine import Engine
 from scsa_core.knobs import METHODS, Knobs
@@ -31,11 +32,17 @@ def random_sanet():
 
 
 @pytest.fixture(scope="module")
+def random_stytr2():
+    parts = fill(stytr2.Embedding(), 1), fill(Transformer(), 2), fill(ConvStack(SANET_DECODER), 3)
+    return stytr2.StyTr2(*parts, fingerprint="random")
+
+
+@pytest.fixture(scope="module")
 def shipped_lite():
     return Engine("cpu").load("lite")
 
 
-@pytest.fixture(params=["random_sanet", "shipped_lite"])
+@pytest.fixture(params=["random_sanet", "random_stytr2", "shipped_lite"])
 def model(request):
     return request.getfixturevalue(request.param)
 

@@ -200,7 +200,8 @@ def test_another_architecture_names_what_differs():
     [
         ("sanet4_1.f.weight", "SANet's attention"),
         ("28.bias_and_more", ""),
-        ("28.weight", "SANet's decoder"),
+        ("28.weight", "StyTr2's decoder"),
+        ("proj.weight", "StyTr2's patch embedding"),
         ("features.0.weight", "torchvision"),
         ("module.conv.weight", "DataParallel"),
         ("model.diffusion_model.out.0.weight", "Stable Diffusion"),

@@ -81,17 +81,25 @@ def test_by_hand_says_why_from_where_and_to_where(empty_root):
     assert state.status == "by hand"
     text = "\n".join(state.instructions)
     for f in registry.family("stytr2").files:
-        assert f.name in text
-        assert f.page in text
+        assert (f.name in text) != f.optional
+        assert (f.page in text) != f.optional
     assert str(empty_root / "stytr2") in text
     assert "not a direct link" in text
     assert "import" in text
 
 
+def test_what_painting_does_without_is_listed_and_not_missing(empty_root):
+    files = registry.family("stytr2").files
+    assert [f.name for f in files if f.optional] == ["vgg_normalised.pth"]
+    put(empty_root, "stytr2", *(f.name for f in files if not f.optional))
+    assert registry.state("stytr2").status == "ready"
+    FAMILIES["stytr2"].probe()  # the model asks for no more
+
+
 def test_plain_values_for_json():
     value = registry.state("stytr2").as_dict()
     assert value["status"] == "by hand"
-    assert value["missing"][0] == "vgg_normalised.pth"
+    assert value["missing"][0] == "decoder_iter_160000.pth"
     assert isinstance(value["folder"], str)
 
 
