@@ -258,7 +258,10 @@ class Desk:
             return gr.skip()
         try:
             named = [(str(f["path"]), str(f.get("orig_name") or f["path"])) for f in files]
-            return gr.update(value=import_maps(painter, side, named))
+            value = import_maps(painter, side, named)
+            for each in SIDES:  # files that came together with their pictures may overtake the kept copies of these
+                value[each]["picture"] = session.accepted.get(value[each]["picture"], value[each]["picture"])
+            return gr.update(value=value)
         except Exception as error:
             words = error_words(error)
             text = " ".join(said.in_(session.lang) for said in (words.what, words.do))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,15 +13,20 @@ import numpy as np
 from scsa_core.errors import LabelError
 from scsa_core.images import open_image
 from scsa_core.labels import LabelMap, Region, default_region, read_maps
+from scsa_core.pairing import Pairing
 from scsa_core.recipe import Recipe, extract
 
 from .files import Pictures, publish_picture
-from .painter import SIDES, from_label_maps, to_label_maps
+from .painter import SIDES, from_label_maps, regions_of, to_label_maps
 from .text import Said
 
 NEAR = 40.0
 """Colours of a map file closer than this (RGB, Euclidean) to a region of the legend mean that region."""
 OTHER = {"content": "style", "style": "content"}
+SIDE_WORDS = {"content": ("content", "photo"), "style": ("style", "paint")}
+"""What tells in a file's name whose map it is: `1_sem.png` beside `1_paint_sem.png`."""
+LEGEND_KEYWORD = "scsa-map"
+MAX_LEGEND = 512 * 1024
 
 
 @dataclass(frozen=True)
@@ -64,27 +70,75 @@ def restored_notes(recipe: Recipe, hashes: Mapping[str, str]) -> tuple[Said, ...
     return (Said(key), *([Said("note.restored_no_maps")] if recipe.maps_left_out else []))
 
 
+@dataclass(frozen=True)
+class Legend:
+    """What a map file's numbers and colours mean: regions by id, and links where the file has any."""
+
+    regions: Mapping[int, Region]
+    links: Mapping[int, tuple[int, ...]] | None = None
+
+
+def read_legend(data: bytes) -> Legend:
+    """From the JSON that the painter saves ({"schema", "regions", "links"}) or from bare links. Raises LabelError."""
+    if len(data) > MAX_LEGEND:
+        raise LabelError("the list of regions is too long")
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise LabelError("the list of regions is not JSON") from error
+    if not isinstance(value, Mapping):
+        raise LabelError("the list of regions is not a JSON object")
+    if "regions" not in value:
+        return Legend({}, _links(value.get("links", value)))
+    records = value["regions"]
+    if not isinstance(records, list) or len(records) > 256:
+        raise LabelError("the list of regions is not a list of at most 256")
+    links = value.get("links")
+    return Legend({region.id: region for region in regions_of(records)}, None if links is None else _links(links))
+
+
+def _links(value: object) -> dict[int, tuple[int, ...]]:
+    return {k: tuple(v) for k, v in Pairing.from_object(value).links.items()}
+
+
+def _legend_of(pictures: Iterable[str], texts: Iterable[str]) -> Legend | None:
+    """The legend beside the maps, or the one that a map carries; None where there is neither."""
+    for path in texts:
+        return read_legend(Path(path).read_bytes())
+    for path in pictures:
+        text = open_image(path).info.get(LEGEND_KEYWORD)
+        if isinstance(text, str):
+            return read_legend(text.encode())
+    return None
+
+
 def import_maps(value: Mapping[str, Any], side: str, files: Sequence[tuple[str, str]]) -> dict[str, Any]:
     """A painter value with maps from files, [(path, name), …], meant for `side` unless their names say otherwise.
 
-    Raises LabelError, ImageError.
+    A JSON file among them, or one that a map carries, brings names, colours and links. Raises LabelError, ImageError.
     """
-    chosen = _by_side(side, [f for f in files if not f[1].lower().endswith(".json")])
-    if not chosen:
+    is_json = [f[1].lower().endswith(".json") for f in files]
+    chosen = _by_side(side, [f for f, text in zip(files, is_json, strict=True) if not text])
+    given = _legend_of(chosen.values(), [f[0] for f, text in zip(files, is_json, strict=True) if text])
+    if not chosen and given is None:
         raise LabelError("there is no picture among the chosen files")
     old = dict(zip(SIDES, to_label_maps(value), strict=True))
-    by_id = [open_image(path).mode in ("L", "1", "I", "I;16") for path in chosen.values()]
-    read = dict(zip(SIDES, read_maps(chosen.get("content"), chosen.get("style")), strict=True))
-    new = {name: found for name, found in read.items() if found is not None}
-    legend = {r.id: r for r in map(_region, value.get("regions") or [])}
-    if all(by_id):
-        new = {name: LabelMap.from_ids(m.ids, [legend.get(k, default_region(k)) for k in m.region_ids]) for name, m in new.items()}
-    else:
-        new = _into_legend(new, legend)
+    legend = {r.id: r for r in map(_region, value.get("regions") or [])} | dict(given.regions if given else {})
+    new: dict[str, LabelMap] = {}
+    if chosen:
+        by_id = [open_image(path).mode in ("L", "1", "I", "I;16") for path in chosen.values()]
+        read = dict(zip(SIDES, read_maps(chosen.get("content"), chosen.get("style")), strict=True))
+        new = {name: found for name, found in read.items() if found is not None}
+        if all(by_id):
+            new = {name: LabelMap.from_ids(m.ids, [legend.get(k, default_region(k)) for k in m.region_ids]) for name, m in new.items()}
+        else:
+            new = _into_legend(new, legend)
     maps = {**old, **new}
-    kept = legend if len(new) < len(SIDES) else {k: r for k, r in legend.items() if k == 0}
+    kept = legend if len(new) < len(SIDES) or given else {k: r for k, r in legend.items() if k == 0}
     regions = {**kept, **{r.id: r for m in new.values() for r in m.regions}}
     links = {int(k): tuple(v) for k, v in (value.get("links") or {}).items()} if len(new) < len(SIDES) else {}
+    if given and given.links is not None:
+        links = dict(given.links)
     return from_label_maps(
         path_of(value, "content"), path_of(value, "style"), maps["content"], maps["style"], regions.values(),
         by="import", v=int(value.get("v") or 0), links=links,
@@ -97,13 +151,13 @@ def _region(record: Mapping[str, Any]) -> Region:
 
 
 def _by_side(side: str, files: Sequence[tuple[str, str]]) -> dict[str, str]:
-    """Side -> path. One file is for `side`; two are told apart by "content" or "style" in their names."""
+    """Side -> path. One file is for `side`; two are told apart by what their names say."""
     if len(files) == 1:
         return {side: files[0][0]}
     chosen: dict[str, str] = {}
     rest = []
     for path, name in files:
-        named = [s for s in SIDES if s in Path(name).stem.lower()]
+        named = [s for s in SIDES if any(word in Path(name).stem.lower() for word in SIDE_WORDS[s])]
         if len(named) == 1 and named[0] not in chosen:
             chosen[named[0]] = path
         else:

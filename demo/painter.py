@@ -53,6 +53,7 @@ __all__ = [
     "empty_value",
     "encode_map",
     "from_label_maps",
+    "regions_of",
     "to_label_maps",
 ]
 
@@ -64,10 +65,12 @@ SIDES = ("content", "style")
 _WEB = Path(__file__).parent / "web"
 _SCRIPTS = (
     "painter_state.js",
+    "painter_shape.js",
     "painter_png.js",
     "painter_draw.js",
     "painter_dom.js",
     "painter_pane.js",
+    "painter_fill.js",
     "painter_tools.js",
     "painter_legend.js",
     "painter_files.js",
@@ -230,7 +233,7 @@ def to_label_maps(value: Mapping[str, Any] | None) -> tuple[LabelMap | None, Lab
     """Content and style maps of a value; (None, None) where nothing is painted in either. LabelError if not valid."""
     if not value:
         return None, None
-    regions = _regions(value.get("regions") or [])
+    regions = regions_of(value.get("regions") or [])
     known = np.zeros(256, bool)
     known[[region.id for region in regions]] = True
     maps: list[LabelMap | None] = []
@@ -299,7 +302,7 @@ def _records(regions: Iterable[Region]) -> list[dict[str, Any]]:
     return [{"id": region.id, "name": region.name, "colour": region.colour} for region in regions]
 
 
-def _regions(records: Iterable[Any]) -> tuple[Region, ...]:
+def regions_of(records: Iterable[Any]) -> tuple[Region, ...]:
     """The legend of a value, checked: ids 0..255 once each, colours #rrggbb, names cut to 40 characters."""
     found: dict[int, Region] = {}
     for record in records:

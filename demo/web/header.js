@@ -3,7 +3,7 @@
 const root = element.querySelector(".hd-root");
 const KEYS = [
   ["B E F L", "tools"], ["0 … 9", "regions"], ["[ ]", "size"], ["Alt", "pick"], ["H", "hide"], ["Ctrl Z · Ctrl Shift Z", "undo"],
-  ["Ctrl + − 0", "zoom"], ["Space · Ctrl ← → ↑ ↓", "pan"], ["← → ↑ ↓", "crosshair"], ["X", "swap"], ["M", "merge"],
+  ["Ctrl + − 0", "zoom"], ["Space · Ctrl ← → ↑ ↓", "pan"], ["← → ↑ ↓", "crosshair"], ["Enter", "close"], [", .", "shape"], ["F2", "rename"], ["X", "swap"], ["M", "merge"],
   ["R", "render"], ["Esc", "cancel"], ["O", "flip"], ["← →", "divider"],
 ];
 const LANGUAGES = [["en", "EN", "English"], ["zh", "中文", "中文"]];

@@ -1,8 +1,15 @@
 // The painter: state, edits and views. What it exchanges with Python is in painter_exchange.js.
+//
+// For files that add to it (HELPERS in painter_state.js): every edit goes through `commitIds` (maps changed in place,
+// given what was before), `editLegend` (regions or links) or `record` with parts of both, and is one step of the undo
+// stack, named by the word `step_<by>`. `setHover(id)` lights a region up in both pictures. `gestures.rest()` waits for
+// the pointer. Read `sides[name]` ({picture, image, w, h, ids}), `regions`, `order`, `links`, `region`, `active`.
 
 const SIDES = ["content", "style"];
 const DEFAULT_SIZES = { brush: 48, eraser: 48 };
 const TOOLS = [["brush", "B"], ["eraser", "E"], ["fill", "F"], ["lasso", "L"], ["pick", "Alt"]];
+/** What can be done to a region's shape in one picture: (ids, w, h, id) → pixels changed. */
+const SHAPES = { grow: growRegion, shrink: shrinkRegion, smooth: smoothRegion, holes: fillHoles };
 
 /** One picture and its map. Replaced as a whole when the picture changes, so that undo can bring it back. */
 function newSide(fields = {}) {
@@ -29,6 +36,8 @@ class Painter {
     this.hover = this.solo = null;
     this.hidden = false;
     this.edges = { on: false, tolerance: 30 };
+    this.penSeen = this.penOnly = false;
+    this.pressure = true;
     this.stack = new UndoStack();
     this.events = [];
     this.turn = 0;
@@ -38,7 +47,9 @@ class Painter {
     this.files = new Files(this, upload);
     this.panes = SIDES.map((name) => new Pane(this, name));
     this.active = this.panes[0];
-    this.lookUp = lookUp(this.regions, this.opacity, null);
+    this.order = [0];
+    this.lookUps = {};
+    this.relook();
     this.legend = new Legend(this);
     this.helpers = HELPERS.map((make) => make(this));
     this.build(element);
@@ -65,9 +76,11 @@ class Painter {
     this.live = el("div", "sp-hidden sp-live", { role: "status", "aria-live": "polite" });
     this.offer = el("div", "sp-ask sp-offer", { role: "group" });
     this.offer.hidden = true;
+    this.notice = el("div", "sp-ask sp-notice", { role: "group" });
+    this.notice.hidden = true;
     const panes = el("div", "sp-panes", {}, ...this.panes.map((pane) => pane.root));
     const placed = (place) => this.helpers.filter((each) => each.place === place).map((each) => each.root);
-    this.root.replaceChildren(...placed("top"), this.switch, panes, this.toolbar.root, ...placed("tools"), this.offer, this.legend.root,
+    this.root.replaceChildren(...placed("top"), this.switch, panes, this.toolbar.root, ...placed("tools"), this.notice, this.offer, this.legend.root,
       ...placed("legend"), this.live);
     new ResizeObserver(() => this.layout()).observe(panes);
     this.activate(this.active);
@@ -114,7 +127,17 @@ class Painter {
 
   /** Remember a step. */
   record(entry) {
+    this.notice.hidden = true;
     this.stack.push(entry);
+    this.stack.lighten(SIDES.map((name) => this.sides[name].image).filter(Boolean));
+  }
+
+  /** Undo the newest step as if it had never been: it cannot be done again. */
+  takeBack() {
+    const undone = [...this.stack.undone];
+    this.undo();
+    this.stack.undone = undone;
+    this.toolbar.refresh();
   }
 
   /** A finished edit: count it, redraw, tell Python. */
@@ -124,7 +147,20 @@ class Painter {
     this.send("edited", { by }, by);
   }
 
+  /**
+   * Regions by the area they have in both pictures, Rest first. Keys follow this order, so it changes when regions
+   * come or go or a map is taken over, not under the brush.
+   */
+  sort(always = false) {
+    const known = this.regions.map((region) => region.id);
+    if (!always && known.length === this.order.length && known.every((id) => this.order.includes(id))) return;
+    const counts = this.counts();
+    const share = (id) => SIDES.reduce((sum, name) => sum + counts[name][id] / (this.sides[name].ids?.length || 1), 0);
+    this.order = known.sort((a, b) => (a === 0 ? -1 : b === 0 ? 1 : share(b) - share(a) || a - b));
+  }
+
   refresh() {
+    this.sort();
     if (!this.regionOf(this.region)) this.region = this.regions[Math.min(1, this.regions.length - 1)].id;
     if (this.solo !== null && !this.regionOf(this.solo)) this.solo = null;
     this.relight();
@@ -133,9 +169,17 @@ class Painter {
     for (const each of this.helpers) each.refresh?.();
   }
 
+  /** Colours of the overlay. A region that is pointed at stands out in both pictures, with what it is linked to. */
+  relook() {
+    const lit = this.hidden ? null : this.hover ?? this.solo;
+    const opacity = this.hidden ? 0 : this.opacity;
+    const linked = lit === null ? [] : (this.links[lit] ?? []).filter((id) => id >= 0);
+    this.lookUps.content = lookUp(this.regions, opacity, lit === null ? null : [lit]);
+    this.lookUps.style = lookUp(this.regions, opacity, lit === null ? null : [lit, ...linked]);
+  }
+
   relight() {
-    const lit = this.hover ?? this.solo;
-    this.lookUp = lookUp(this.regions, this.hidden ? 0 : this.opacity, this.hidden ? null : lit);
+    this.relook();
     for (const pane of this.panes) pane.invalidate();
   }
 
@@ -186,23 +230,23 @@ class Painter {
   }
 
   setSide(name, side) {
+    this.sides[name].rgba = null; // can be made again
     this.sides[name] = side;
+    if (!side.image && side.picture?.url) this.fetchAgain(name, side);
     if (side.ids) this.touch(name);
     this.paneOf(name).adopt();
     this.layout();
     this.refresh();
   }
 
+  /** The undo stack let go of a decoded picture: it comes from the server again. */
+  async fetchAgain(name, side) {
+    side.image = await this.files.fetch(side.picture).catch(() => null);
+    if (side.image && this.sides[name] === side) this.paneOf(name).adopt();
+  }
+
   fillAt(pane, point) {
-    const { side } = pane;
-    const [x, y] = [Math.floor(point.x), Math.floor(point.y)];
-    if (x < 0 || y < 0 || x >= side.w || y >= side.h || side.ids[y * side.w + x] === this.region) return;
-    const edges = this.edges.on && side.image ? { rgba: this.pixelsOf(side), tolerance: this.edges.tolerance } : null;
-    const mask = floodMask(side.ids, side.w, side.h, x, y, edges);
-    const before = side.ids.slice();
-    for (let i = 0; i < mask.length; i++) if (mask[i]) side.ids[i] = this.region;
-    this.commitIds("fill", [[pane.name, before]]);
-    this.say(this.words.get("said_done", { step: this.words.get("step_fill") }));
+    if (this.gestures.fill.begin(pane, point)) this.gestures.keepFill();
   }
 
   /** The picture's colours at the map's size (the picture may be read back; labels never are). */
@@ -251,7 +295,7 @@ class Painter {
     if (id === null) return this.say(this.words.get("full_legend"));
     const region = { id, name: this.words.get("region_n", { n: id }), colour: paletteColour(id) };
     this.region = id;
-    this.editLegend("region", { regions: [...this.regions, region].sort((a, b) => a.id - b.id) });
+    this.editLegend("add", { regions: [...this.regions, region].sort((a, b) => a.id - b.id) });
   }
 
   renameRegion(id, name) {
@@ -264,17 +308,61 @@ class Painter {
   }
 
   clearRegion(id) {
-    if (id !== 0) this.relabel("clear", id, 0);
+    if (id !== 0) this.relabel("clear_region", id, 0);
   }
 
   deleteRegion(id) {
-    if (id !== 0) this.relabel("region", id, 0, this.without(id));
+    if (id !== 0) this.relabel("delete", id, 0, this.without(id));
   }
 
+  /** Make one region of two: `id` goes, its area and its links become those of `into`. */
   mergeRegion(id, into) {
-    if (id === 0 || id === into) return;
-    this.relabel("merge", id, into, this.without(id));
+    if (id === 0 || id === into || !this.regionOf(into)) return;
+    if (into === 0) return this.deleteRegion(id);
+    const fresh = this.counts().content[into] === 0;
+    this.relabel("merge", id, into, {
+      regions: this.regions.filter((region) => region.id !== id), links: mergedLinks(this.links, id, into, fresh),
+    });
     this.selectRegion(into);
+  }
+
+  /** The side on which the selected region's shape is changed: the active picture, or the other where only that has it. */
+  shapeSide(id = this.region) {
+    const counts = this.counts();
+    const { name } = this.active;
+    const other = SIDES.find((each) => each !== name);
+    return counts[name][id] === 0 && counts[other][id] > 0 ? other : name;
+  }
+
+  /** Grow, shrink, smooth or fill the holes of a region in one picture. */
+  reshape(by, id = this.region) {
+    this.gestures.cancel();
+    const name = this.shapeSide(id);
+    const { ids, w, h } = this.sides[name];
+    if (!ids || id === 0) return;
+    const before = ids.slice();
+    SHAPES[by](ids, w, h, id);
+    if (this.commitIds(by, [[name, before]])) this.say(this.words.get("said_done", { step: this.words.get(`step_${by}`) }));
+    else this.say(this.words.get("said_no_change"));
+  }
+
+  /** Part a region of one picture into its connected parts: each becomes a region, linked as the whole was. */
+  splitRegion(id = this.region) {
+    this.gestures.cancel();
+    const name = this.shapeSide(id);
+    const { ids, w, h } = this.sides[name];
+    if (!ids || id === 0) return;
+    const before = ids.slice();
+    const free = freeIds(this.regions);
+    const made = splitParts(ids, w, h, id, free);
+    if (made.length === 0) return this.say(this.words.get(free.length === 0 ? "full_legend" : "said_one_part"));
+    const source = this.regionOf(id);
+    const used = new Set(this.regions.map((region) => region.name));
+    const regions = made.map((each, k) => ({ id: each, name: partName(source.name, k + 2, used), colour: paletteColour(each) }));
+    this.commitIds("split", [[name, before]], [this.legendPart({
+      regions: [...this.regions, ...regions].sort((a, b) => a.id - b.id), links: splitLinks(this.links, name, id, made),
+    })]);
+    this.say(this.words.get("said_split", { n: made.length + 1 }));
   }
 
   without(id) {
@@ -293,6 +381,7 @@ class Painter {
   }
 
   undo() {
+    if (this.gestures.lasso && this.gestures.mode === null) return this.gestures.forgetCorner();
     this.gestures.cancel();
     const entry = this.stack.undo();
     if (entry) this.replay(entry, "before", "undo");
@@ -318,6 +407,7 @@ class Painter {
       else ({ regions: this.regions, links: this.links } = part[which]);
     }
     for (const pane of this.panes) pane.ask.hidden = true;
+    this.notice.hidden = true;
     this.changed(by);
     this.say(this.words.get(by === "undo" ? "said_undo" : "said_redo", { step: this.step(entry) }));
   }
@@ -327,6 +417,7 @@ class Painter {
   setTool(tool) {
     if (this.tool !== tool) {
       this.gestures.dropLasso();
+      this.gestures.dropFill();
       for (const each of this.helpers) each.reset?.();
     }
     this.tool = tool;
@@ -339,8 +430,14 @@ class Painter {
   setSize(size) {
     if (this.tool in this.sizes) this.sizes[this.tool] = Math.min(200, Math.max(1, Math.round(size)));
     this.toolbar.refresh();
+    this.gestures.flashRing();
     this.gestures.showRing();
     for (const pane of this.panes) pane.showCrosshair();
+  }
+
+  setTolerance(tolerance) {
+    this.edges.tolerance = Math.min(100, Math.max(1, Math.round(tolerance) || 1));
+    this.toolbar.refresh();
   }
 
   selectRegion(id) {
@@ -372,7 +469,7 @@ class Painter {
     this.say(this.words.get(hidden ? "said_map_hidden" : "said_map_shown"));
   }
 
-  pointerRing() { this.gestures.showRing(); }
+  pointerRing() { this.gestures.follow(); }
 
   say(text) { this.live.textContent = text; }
 

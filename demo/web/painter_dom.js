@@ -10,6 +10,7 @@ const ICONS = {
   redo: "M13 5l3.5 3.5L13 12M16 8.5H8a4 4 0 0 0 0 8h3.5",
   hide: "M3 10c2-3.3 4.3-5 7-5s5 1.7 7 5c-2 3.3-4.3 5-7 5s-5-1.7-7-5zM10 7.8a2.2 2.2 0 1 0 0 4.4 2.2 2.2 0 0 0 0-4.4zM4 16L16 4",
   eye: "M3 10c2-3.3 4.3-5 7-5s5 1.7 7 5c-2 3.3-4.3 5-7 5s-5-1.7-7-5zM10 7.8a2.2 2.2 0 1 0 0 4.4 2.2 2.2 0 0 0 0-4.4z",
+  shape: "M4.5 13.5C2.5 9 5 4 9.5 4.5S17 8 16 12s-4 3.5-6 3-4.5.5-5.5-1.5zM10 7.5v5M7.5 10h5",
   plus: "M10 4v12M4 10h12",
   minus: "M4 10h12",
   fit: "M4 8V4h4M16 8V4h-4M4 12v4h4M16 12v4h-4",
@@ -92,31 +93,43 @@ function button(words, name, iconName, { className = "", key = null, hint = null
   return node;
 }
 
-/** A button that opens a list of actions: [[key, action], …]. Esc and a click elsewhere close it. */
-function menuButton(words, opener, items) {
+/**
+ * A button that opens a list of actions: [[key, action, {stay, key}], …]; one with `stay` leaves the list open, to be
+ * used again. `note` gives a line of text above them. Esc and a click elsewhere close it.
+ */
+function menuButton(words, opener, items, note = null) {
   const box = el("div", "sp-menu");
   const list = el("div", "sp-menu-list", { role: "menu" });
   list.hidden = true;
   opener.setAttribute("aria-haspopup", "menu");
   opener.setAttribute("aria-expanded", "false");
+  const heading = note ? el("p", "sp-menu-note", { role: "presentation" }) : null;
+  if (heading) list.append(heading);
   const show = (open) => {
+    if (open && heading) heading.textContent = note();
     list.hidden = !open;
     opener.setAttribute("aria-expanded", String(open));
     if (open) list.querySelector("button:not([hidden])")?.focus();
   };
   opener.addEventListener("click", () => show(list.hidden));
-  for (const [key, action] of items) {
-    const item = words.text(el("button", "sp-menu-item", { type: "button", role: "menuitem" }), key);
+  for (const [key, action, { stay = false, key: shortcut = null } = {}] of items) {
+    const item = el("button", "sp-menu-item", { type: "button", role: "menuitem" }, words.text(el("span", ""), key));
+    if (shortcut) {
+      item.append(el("kbd", "sp-menu-key", { "aria-hidden": "true" }, shortcut));
+      item.setAttribute("aria-keyshortcuts", shortcut);
+    }
     item.dataset.action = key;
     item.addEventListener("click", () => {
-      show(false);
-      opener.focus();
+      if (!stay) {
+        show(false);
+        opener.focus();
+      }
       action();
     });
     list.append(item);
   }
   box.addEventListener("keydown", (event) => {
-    const all = [...list.children].filter((item) => !item.hidden);
+    const all = [...list.querySelectorAll("button")].filter((item) => item.offsetParent);
     const at = all.indexOf(document.activeElement);
     if (event.key === "Escape" && !list.hidden) {
       show(false);
@@ -134,8 +147,8 @@ function menuButton(words, opener, items) {
   return box;
 }
 
-function download(bytes, name) {
-  const url = URL.createObjectURL(new Blob([bytes], { type: "image/png" }));
+function download(bytes, name, type = "image/png") {
+  const url = URL.createObjectURL(bytes instanceof Blob ? bytes : new Blob([bytes], { type }));
   const link = el("a", "", { href: url, download: name });
   link.click();
   setTimeout(() => URL.revokeObjectURL(url), 10000);

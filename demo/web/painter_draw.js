@@ -49,7 +49,7 @@ function hatchColour(rgb) {
 }
 
 /**
- * Look-up tables: pixel value of fill, hatch line and border per id.
+ * Look-up tables: pixel value of fill, hatch line and border per id. `lit`: ids that stand out, or null.
  * Rest stays clear until the overlay is strong, so an unpainted picture looks like itself.
  */
 function lookUp(regions, opacity, lit) {
@@ -57,8 +57,9 @@ function lookUp(regions, opacity, lit) {
   for (const { id, colour } of regions) {
     const rgb = hexToRgb(colour);
     let alpha = id === 0 ? Math.max(0, (opacity - 0.6) / 0.4) : opacity;
-    if (lit !== null) alpha = id === lit ? Math.max(alpha, 0.62) : alpha * 0.18;
-    const strength = alpha === 0 ? 0 : Math.min(1, alpha + (lit !== null && id !== lit ? 0.03 : 0.08));
+    const dim = lit !== null && !lit.includes(id);
+    if (lit !== null) alpha = dim ? alpha * 0.18 : Math.max(alpha, 0.62);
+    const strength = alpha === 0 ? 0 : Math.min(1, alpha + (dim ? 0.03 : 0.08));
     fill[id] = pixel(rgb, alpha);
     line[id] = id === 0 ? fill[id] : pixel(hatchColour(rgb), strength);
     border[id] = opacity === 0 ? 0 : pixel(id === 0 ? [60, 60, 60] : hatchColour(rgb), Math.max(strength, lit === null ? 0.5 : 0.2));

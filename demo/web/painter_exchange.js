@@ -146,6 +146,7 @@ const Exchange = {
     if (this.region === 0 || !this.regionOf(this.region)) this.region = this.regions[1]?.id ?? 0;
     this.by = value.by ?? "load";
     for (const part of parts) if (part.kind === "side") this.setSide(part.side, part.after);
+    this.sort(!picturesOnly);
     if (first) this.v = value.v ?? 0;
     else if (parts.length > 0) {
       this.record({ by: this.by, parts });
@@ -154,8 +155,29 @@ const Exchange = {
     for (const pane of this.panes) if (parts.length > 0) pane.ask.hidden = true;
     this.refresh();
     if (parts.length > 0 && !first) this.say(this.words.get("said_done", { step: this.step({ by: this.by }) }));
+    if (parts.length > 0 && this.by === "import") this.noteImport();
     this.write(await this.pack());
     return true;
+  },
+
+  /** Maps came from files: say what they hold, with the way back beside it. */
+  noteImport() {
+    const { words } = this;
+    const counts = this.counts();
+    const held = SIDES.map((name) => this.regions.map((region) => region.id).filter((id) => id !== 0 && counts[name][id] > 0));
+    const shared = held[0].filter((id) => held[1].includes(id)).length;
+    const n = new Set(held.flat()).size;
+    const both = SIDES.every((name) => this.sides[name].ids);
+    const text = words.get("import_holds", { regions: n, shared }) + (both && n > 0 && shared === 0 ? ` ${words.get("import_none_shared")}` : "");
+    const answer = (key, action) => {
+      const node = el("button", "sp-button", { type: "button" }, words.get(key));
+      node.dataset.action = key;
+      node.addEventListener("click", () => { this.notice.hidden = true; action(); });
+      return node;
+    };
+    this.notice.replaceChildren(el("span", "", {}, text), answer("import_keep", () => {}), answer("import_undo", () => this.undo()));
+    this.notice.hidden = false;
+    this.say(text);
   },
 
   /** A side as Python describes it, or null where it says nothing new. Throws on a damaged map. */

@@ -27,6 +27,13 @@ class Files {
     this.app.send("invalid", { side: name, reason });
   }
 
+  /** Files dropped on, or chosen for, a side: pictures and their maps are told apart by name, and the sides too. */
+  async take(name, files) {
+    const { pictures, maps } = sortFiles(name, files);
+    await Promise.all(Object.entries(pictures).map(([side, file]) => this.picture(side, file)));
+    if (maps.length > 0) await this.maps(name, maps);
+  }
+
   /** A new picture for a side: shown at once where the browser can decode it, uploaded, then announced. */
   async picture(name, file) {
     const { app } = this;
@@ -142,8 +149,26 @@ class Files {
   async save(name, kind) {
     const side = this.app.sides[name];
     if (!side.ids) return this.app.paneOf(name).showAlert(this.app.words.get("no_picture"));
-    if (kind === "index") download(await indexPng(side), `${name}_labels.png`);
-    else download(await colourPng(side, this.app.regions), `${name}_map.png`);
+    const legend = legendJson(this.app.regions, this.app.links);
+    if (kind === "index") download(await indexPng(side, legend), `${name}_labels.png`);
+    else if (kind === "colour") download(await colourPng(side, this.app.regions, legend), `${name}_map.png`);
+    else if (kind === "legend") download(legend, "regions.json", "application/json");
+    else download(await this.overlayPng(side), `${name}_overlay.png`);
+  }
+
+  /** The picture under its map, at the size of the copy that is shown. */
+  overlayPng(side) {
+    const w = side.image?.width ?? side.w, h = side.image?.height ?? side.h;
+    const canvas = new OffscreenCanvas(w, h), map = new OffscreenCanvas(w, h);
+    const context = canvas.getContext("2d");
+    if (side.image) context.drawImage(side.image, 0, 0);
+    const pixels = new ImageData(w, h);
+    const colours = lookUp(this.app.regions, Math.max(0.3, this.app.opacity), null);
+    const view = { scale: w / side.w, x: 0, y: 0 };
+    drawOverlay(new Uint32Array(pixels.data.buffer), w, { x0: 0, y0: 0, x1: w, y1: h }, side, view, colours, hatchTiles(Math.max(1, w / 700)));
+    map.getContext("2d").putImageData(pixels, 0, 0);
+    context.drawImage(map, 0, 0);
+    return canvas.convertToBlob({ type: "image/png" });
   }
 
   /** Paste: into the pane that is focused or under the pointer, else into the empty one. */
@@ -163,3 +188,22 @@ class Files {
     document.addEventListener("paste", onPaste);
   }
 }
+
+const MAP_NAME = /[_-](sem|map|maps|labels|colours|colors|seg)\.(png|bmp|gif|tiff?)$/i;
+const STYLE_NAME = /style|paint/i;
+
+/** Which of some files is whose picture, and which are maps; `name` is the side they were given to. */
+function sortFiles(name, files) {
+  const isMap = (file) => MAP_NAME.test(file.name) || /\.json$/i.test(file.name);
+  const [maps, rest] = [files.filter(isMap), files.filter((file) => !isMap(file))];
+  const pictures = {};
+  if (rest.length === 1) pictures[name] = rest[0];
+  else if (rest.length > 1) {
+    const style = rest.find((file) => STYLE_NAME.test(file.name)) ?? rest[1];
+    pictures.style = style;
+    pictures.content = rest.find((file) => file !== style);
+  }
+  return { pictures, maps };
+}
+
+if (typeof module !== "undefined") module.exports = { sortFiles };

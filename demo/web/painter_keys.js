@@ -1,4 +1,4 @@
-// The tool bar and the keys: each key is also a button with a tooltip.
+// The tool bar and the keys: each key is also a button or a menu entry.
 
 /** The tool bar: {root, refresh()}. */
 function buildToolbar(app) {
@@ -21,14 +21,33 @@ function buildToolbar(app) {
     input.addEventListener("input", () => set(Number(input.value)));
     return { node: el("label", "sp-slider", {}, words.text(el("span", "sp-word"), key), input, output), input, output };
   };
+  // A number that can be typed instead of an output, for exact values.
+  const numbered = (key, label, numberLabel, min, max, limits, set, setNumber) => {
+    const { node, input, output } = slider(key, label, min, max, 1, set);
+    const number = el("input", "sp-number", { type: "number", inputmode: "numeric", step: 1, ...limits });
+    words.attribute(number, "aria-label", numberLabel);
+    number.addEventListener("change", () => setNumber(Number(number.value)));
+    output.replaceWith(number);
+    return { node, input, number };
+  };
+  const check = (key, hint, get, set) => {
+    const input = el("input", "", { type: "checkbox" });
+    input.addEventListener("change", () => { set(input.checked); refresh(); });
+    const node = el("label", "sp-check", {}, input, words.text(el("span", "sp-word"), key));
+    words.attribute(node, "title", hint);
+    return { node, refresh: () => { input.checked = get(); } };
+  };
   // The slider moves by ratio: 1 to 200 px with fine steps where they matter.
-  const size = slider("size", "size_label", 0, 100, 1, (t) => app.setSize(200 ** (t / 100)));
+  const size = numbered("size", "size_label", "size_number", 0, 100, { min: 1, max: 200 }, (t) => app.setSize(200 ** (t / 100)), (n) => app.setSize(n));
   size.node.classList.add("sp-for-size");
-  const edgeBox = el("input", "", { type: "checkbox" });
-  edgeBox.addEventListener("change", () => { app.edges.on = edgeBox.checked; refresh(); });
-  const edge = el("label", "sp-check", {}, edgeBox, words.text(el("span", "sp-word"), "edges"));
-  words.attribute(edge, "title", "edges_hint");
-  const tolerance = slider("tolerance", "tolerance", 1, 100, 1, (value) => { app.edges.tolerance = value; refresh(); });
+  const edge = check("edges", "edges_hint", () => app.edges.on, (on) => { app.edges.on = on; });
+  const { fill } = app.gestures;
+  const tolerance = numbered("tolerance", "tolerance", "tolerance_number", 1, 100, { min: 1, max: 100 },
+    (value) => { app.setTolerance(value); fill.follow(); }, (value) => { app.setTolerance(value); fill.follow(); fill.keep(); });
+  tolerance.input.addEventListener("change", () => fill.keep());
+  words.attribute(tolerance.node, "title", "tolerance_hint");
+  const pressure = check("pressure", "pressure_hint", () => app.pressure, (on) => { app.pressure = on; });
+  const penOnly = check("pen_only", "pen_only_hint", () => app.penOnly, (on) => { app.penOnly = on; });
   const opacity = slider("opacity", "opacity_label", 0, 100, 5, (value) => { app.opacity = value / 100; app.relight(); refresh(); });
 
   const undo = button(words, "undo", "undo", { compact: true, onClick: () => app.undo() });
@@ -37,7 +56,7 @@ function buildToolbar(app) {
   redo.setAttribute("aria-keyshortcuts", "Control+Shift+Z");
   const hide = button(words, "hide", "hide", { compact: true, key: "H", onClick: () => app.setHidden(!app.hidden) });
   const clear = button(words, "clear_all", "clear", { hint: "clear_all_hint", onClick: () => app.clearMaps(SIDES) });
-  root.append(toolGroup, el("div", "sp-group sp-options", {}, size.node, edge, tolerance.node),
+  root.append(toolGroup, el("div", "sp-group sp-options", {}, size.node, edge.node, tolerance.node, pressure.node, penOnly.node),
     el("div", "sp-group", {}, undo, redo), el("div", "sp-group", {}, opacity.node, hide), el("div", "sp-group", {}, clear));
 
   // Arrow keys walk along the buttons, as in any tool bar.
@@ -60,12 +79,14 @@ function buildToolbar(app) {
     const sized = app.tool in app.sizes;
     size.node.hidden = !sized;
     size.input.value = String(Math.round((Math.log(app.size) / Math.log(200)) * 100));
-    size.output.textContent = `${app.size} px`;
+    size.number.value = String(app.size);
     size.input.setAttribute("aria-valuetext", `${app.size} px`);
-    edge.hidden = app.tool !== "fill";
-    edgeBox.checked = app.edges.on;
+    edge.node.hidden = app.tool !== "fill";
+    pressure.node.hidden = !app.penSeen || !sized;
+    penOnly.node.hidden = !app.penSeen;
+    for (const each of [edge, pressure, penOnly]) each.refresh();
     tolerance.node.hidden = app.tool !== "fill" || !app.edges.on;
-    tolerance.input.value = tolerance.output.textContent = String(app.edges.tolerance);
+    tolerance.input.value = tolerance.number.value = String(app.edges.tolerance);
     opacity.input.value = String(Math.round(app.opacity * 100));
     opacity.output.textContent = `${Math.round(app.opacity * 100)} %`;
     hide.setAttribute("aria-pressed", String(app.hidden));
@@ -83,7 +104,7 @@ const PAN_STEP = 40;
 function onKey(app, event) {
   const { target } = event;
   if (event.defaultPrevented || event.isComposing) return;
-  if (target.matches("input[type=text], textarea, select, [contenteditable]")) return;
+  if (target.matches("input[type=text], input[type=number], textarea, select, [contenteditable]")) return;
   const pane = app.panes.find((each) => each.canvas === target) ?? null;
   if (keyAction(app, event, pane)) {
     event.preventDefault();
@@ -113,16 +134,18 @@ function keyAction(app, event, pane) {
   if (key === "Enter" && app.gestures.lasso && !onButton) { app.gestures.closeLasso(); return true; }
   if (key === "F2") { app.legend.rename(app.region); return true; }
   if (/^[0-9]$/.test(key)) {
-    const region = app.regions[Number(key)];
-    if (region) app.selectRegion(region.id);
+    const id = app.order[Number(key)];
+    if (id !== undefined) app.selectRegion(id);
     else app.say(app.words.get("said_no_region", { n: key }));
     return true;
   }
-  if (event.repeat && key !== "[" && key !== "]") return key === "h";
+  if (event.repeat && !["[", "]", ".", ","].includes(key)) return key === "h";
   if (key === "f") app.setTool("fill");
   else if (TOOL_KEYS[key]) app.setTool(TOOL_KEYS[key]);
   else if (key === "[") app.setSize(Math.min(app.size - 1, app.size / 1.15));
   else if (key === "]") app.setSize(Math.max(app.size + 1, app.size * 1.15));
+  else if (key === ".") app.reshape("grow");
+  else if (key === ",") app.reshape("shrink");
   else if (key === "h") { app.holdingHide = !app.hidden; app.setHidden(true); }
   else if (key === "x") app.swap();
   else if (key === "m") { if (!app.legend.mergeSelect.disabled) app.legend.mergeSelect.focus(); }
@@ -144,7 +167,8 @@ function canvasKey(app, event, pane, key) {
     if (gestures.hover?.pane === pane && !pane.crosshair) gestures.spaceHeld = true;
     else gestures.actAtCrosshair(pane);
     pane.canvas.classList.toggle("sp-panning", gestures.spaceHeld);
-  } else if (key === "f" && pane.crosshair && !event.repeat) {
+  } else if (key === "Backspace" && gestures.lasso) gestures.forgetCorner();
+  else if (key === "f" && pane.crosshair && !event.repeat) {
     app.fillAt(pane, pane.crosshair);
   } else return false;
   return true;

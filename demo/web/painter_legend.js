@@ -1,9 +1,14 @@
 // The shared legend: one chip per region, and what can be done to the selected one.
 
+const DRAG_SLACK = 6; // CSS pixels
+const HOLD_MS = 350; // a finger held on a chip lifts it; moved before that, it scrolls
+
 class Legend {
   constructor(app) {
     this.app = app;
     this.chips = new Map();
+    this.drag = null; // a chip on its way to another: {id, ghost, target, …}
+    this.dropped = false;
     const { words } = app;
     this.root = el("section", "sp-legend");
     words.attribute(this.root, "aria-label", "regions");
@@ -13,7 +18,11 @@ class Legend {
     this.list = el("div", "sp-chips", { role: "group" });
     words.attribute(this.list, "aria-label", "regions");
     this.buildBar();
-    this.root.append(head, this.list, this.bar);
+    this.note = el("p", "sp-note");
+    this.root.append(head, this.list, this.bar, this.note);
+    // Once a chip is lifted the finger moves it, and scrolls nothing.
+    this.list.addEventListener("touchmove", (event) => { if (this.drag?.ghost) event.preventDefault(); }, { passive: false });
+    this.list.addEventListener("contextmenu", (event) => { if (this.drag) event.preventDefault(); });
     words.bind(() => this.refresh());
   }
 
@@ -27,7 +36,15 @@ class Legend {
     this.colourInput = el("input", "sp-colour", { type: "color" });
     words.attribute(this.colourInput, "aria-label", "colour_label", named);
     this.colourInput.addEventListener("change", () => app.recolour(app.region, this.colourInput.value));
-    this.soloButton = button(words, "solo", "eye", { onClick: () => app.setSolo(app.solo === app.region ? null : app.region) });
+    this.shapeButton = button(words, "shape", "shape", { hint: "shape_hint" });
+    this.shapeMenu = menuButton(words, this.shapeButton, [
+      ["grow", () => app.reshape("grow"), { stay: true, key: "." }],
+      ["shrink", () => app.reshape("shrink"), { stay: true, key: "," }],
+      ["smooth", () => app.reshape("smooth"), { stay: true }],
+      ["holes", () => app.reshape("holes")],
+      ["split", () => app.splitRegion()],
+    ], () => words.get("shape_where", { name: app.nameOf(app.region), side: words.get(app.shapeSide()) }));
+    this.shapeMenu.classList.add("sp-menu-left");
     this.clearButton = button(words, "clear_region", null, { hint: "clear_region_hint", onClick: () => app.clearRegion(app.region) });
     this.mergeSelect = el("select", "sp-select");
     words.attribute(this.mergeSelect, "aria-label", "merge_into");
@@ -39,7 +56,7 @@ class Legend {
     this.deleteButton = button(words, "delete_region", null, { className: "sp-danger", hint: "delete_region_hint", onClick: () => app.deleteRegion(app.region) });
     const colourWord = el("label", "sp-button sp-colour-label", {}, this.colourInput, words.text(el("span", "sp-word"), "colour"));
     this.bar = el("div", "sp-bar", { role: "group" }, this.barSwatch, this.barName, this.renameButton, colourWord,
-      this.soloButton, this.clearButton, this.mergeSelect, this.deleteButton);
+      this.shapeMenu, this.mergeSelect, this.clearButton, this.deleteButton);
   }
 
   buildChip(region) {
@@ -48,14 +65,18 @@ class Legend {
     const key = el("span", "sp-key"), name = el("span", "sp-name"), share = el("span", "sp-share");
     const main = el("button", "sp-chip-main", { type: "button", "aria-pressed": "false" }, swatch, key, name, share);
     const warning = el("span", "sp-warning", { role: "img" }, "⚠");
-    const node = el("div", "sp-chip", { "data-region": region.id }, main, warning);
-    main.addEventListener("click", () => app.selectRegion(region.id));
+    const eye = el("button", "sp-eye", { type: "button" }, icon("eye"));
+    const node = el("div", "sp-chip", { "data-region": region.id }, main, warning, eye);
+    main.addEventListener("click", () => { if (!this.dropped) app.selectRegion(region.id); });
     main.addEventListener("dblclick", () => this.rename(region.id));
+    main.addEventListener("pointerdown", (event) => this.press(region.id, event));
+    eye.addEventListener("click", () => app.setSolo(app.solo === region.id ? null : region.id));
+    warning.addEventListener("click", () => app.selectRegion(region.id));
     node.addEventListener("pointerenter", (event) => { if (event.pointerType === "mouse") app.setHover(region.id); });
     node.addEventListener("pointerleave", () => app.setHover(null));
     main.addEventListener("focus", () => { if (main.matches(":focus-visible")) app.setHover(region.id); });
     main.addEventListener("blur", () => app.setHover(null));
-    return { node, main, swatch, key, name, share, warning, look: "" };
+    return { node, main, swatch, key, name, share, warning, eye, look: "" };
   }
 
   /** Bring chips, shares and the bar up to date with the app's state. */
@@ -70,7 +91,8 @@ class Legend {
         this.chips.delete(id);
       }
     }
-    app.regions.forEach((region, position) => {
+    app.order.forEach((id, position) => {
+      const region = app.regionOf(id);
       const chip = this.chips.get(region.id) ?? this.buildChip(region);
       this.chips.set(region.id, chip);
       if (this.list.children[position] !== chip.node) this.list.insertBefore(chip.node, this.list.children[position] ?? null);
@@ -86,6 +108,9 @@ class Legend {
       chip.main.setAttribute("aria-pressed", String(region.id === app.region));
       chip.node.classList.toggle("sp-selected", region.id === app.region);
       chip.node.classList.toggle("sp-solo", region.id === app.solo);
+      chip.eye.setAttribute("aria-pressed", String(region.id === app.solo));
+      chip.eye.title = words.get("solo_for", { name: region.name });
+      chip.eye.setAttribute("aria-label", chip.eye.title);
       this.warn(chip, region, content, style);
     });
     this.refreshBar();
@@ -94,16 +119,16 @@ class Legend {
   warn(chip, region, content, style) {
     const { app } = this;
     const linked = (app.links[region.id] ?? []).length > 0;
-    const used = Object.values(app.links).some((ids) => ids.includes(region.id));
+    const used = Object.entries(app.links).some(([id, targets]) => targets.includes(region.id) && app.counts().content[id] > 0);
     let key = null;
     if (content !== null && style !== null) {
       if (content > 0 && style === 0 && !linked) key = "only_content";
       else if (style > 0 && content === 0 && !used) key = "only_style";
     }
     chip.warning.hidden = key === null;
-    if (key === null) return;
-    chip.warning.title = app.words.get(key);
-    chip.warning.setAttribute("aria-label", chip.warning.title);
+    chip.said = key === null ? "" : app.words.get(key);
+    chip.warning.title = chip.said;
+    chip.warning.setAttribute("aria-label", chip.said);
   }
 
   refreshBar() {
@@ -114,14 +139,98 @@ class Legend {
     this.barName.textContent = region.name;
     this.colourInput.value = region.colour;
     this.colourInput.setAttribute("aria-label", app.words.get("colour_label", { name: region.name }));
-    this.soloButton.setAttribute("aria-pressed", String(app.solo === region.id));
-    this.deleteButton.disabled = this.clearButton.disabled = this.mergeSelect.disabled = region.id === 0;
+    const { said } = this.chips.get(region.id) ?? {};
+    this.note.textContent = said ? `⚠ ${said}` : "";
+    this.note.hidden = !said;
+    this.deleteButton.disabled = this.clearButton.disabled = this.mergeSelect.disabled = this.shapeButton.disabled = region.id === 0;
     this.addButton.disabled = freeId(app.regions) === null;
     const options = [el("option", "", { value: "" }, app.words.get("merge_into"))];
-    for (const other of app.regions) {
+    for (const other of app.order.map((id) => app.regionOf(id))) {
       if (other.id !== region.id) options.push(el("option", "", { value: String(other.id) }, other.name));
     }
     this.mergeSelect.replaceChildren(...options);
+  }
+
+  // ------------------------------------------------------------ merging by drag
+
+  /** A press on a chip may become a drag: a mouse by moving, a finger by resting first. Rest stays where it is. */
+  press(id, event) {
+    if (event.button !== 0 || id === 0 || this.drag) return;
+    const drag = { id, pointer: event.pointerId, x: event.clientX, y: event.clientY, ghost: null, target: null };
+    this.drag = drag;
+    this.dropped = false;
+    const touch = event.pointerType === "touch";
+    if (touch) drag.timer = setTimeout(() => this.lift(drag), HOLD_MS);
+    const far = (each) => Math.hypot(each.clientX - drag.x, each.clientY - drag.y) > DRAG_SLACK;
+    const listeners = {
+      pointermove: (each) => {
+        if (each.pointerId !== drag.pointer) return;
+        if (!drag.ghost && far(each)) {
+          if (touch) return this.cancelDrag(); // it scrolls the list
+          this.lift(drag);
+        }
+        if (drag.ghost) this.carry(each.clientX, each.clientY);
+      },
+      pointerup: (each) => { if (each.pointerId === drag.pointer) this.drop(); },
+      pointercancel: (each) => { if (each.pointerId === drag.pointer) this.cancelDrag(); },
+    };
+    for (const [name, listener] of Object.entries(listeners)) document.addEventListener(name, listener);
+    drag.stop = () => {
+      clearTimeout(drag.timer);
+      for (const [name, listener] of Object.entries(listeners)) document.removeEventListener(name, listener);
+    };
+  }
+
+  lift(drag) {
+    const { app } = this;
+    const chip = this.chips.get(drag.id);
+    const region = app.regionOf(drag.id);
+    if (this.drag !== drag || !chip || !region) return;
+    drag.ghost = el("div", "sp-chip sp-ghost", { "aria-hidden": "true" }, el("canvas", "sp-swatch"), el("span", "sp-name", {}, region.name));
+    drawSwatch(drag.ghost.firstChild, region, Math.min(2, window.devicePixelRatio || 1));
+    app.root.append(drag.ghost);
+    chip.node.classList.add("sp-lifted");
+    this.carry(drag.x, drag.y);
+    app.say(app.words.get("said_lifted", { name: region.name }));
+  }
+
+  carry(x, y) {
+    const { app, drag } = this;
+    const rect = app.root.getBoundingClientRect();
+    drag.ghost.style.transform = `translate(${x - rect.left + 8}px, ${y - rect.top + 12}px)`;
+    const over = document.elementFromPoint(x, y)?.closest(".sp-chip");
+    const target = over && this.list.contains(over) && Number(over.dataset.region) !== drag.id ? over : null;
+    if (target !== drag.target) {
+      drag.target?.classList.remove("sp-target");
+      target?.classList.add("sp-target");
+      app.setHover(target ? Number(target.dataset.region) : drag.id);
+      drag.target = target;
+    }
+    const list = this.list.getBoundingClientRect();
+    if (y > list.top && y < list.bottom) this.list.scrollLeft += x < list.left + 30 ? -8 : x > list.right - 30 ? 8 : 0;
+  }
+
+  drop() {
+    const { app, drag } = this;
+    const into = drag.target ? Number(drag.target.dataset.region) : null;
+    this.dropped = drag.ghost !== null;
+    setTimeout(() => { this.dropped = false; });
+    this.cancelDrag();
+    if (into !== null) app.mergeRegion(drag.id, into);
+  }
+
+  /** Put a lifted chip back. True when there was one. */
+  cancelDrag() {
+    const { drag } = this;
+    this.drag = null;
+    if (!drag) return false;
+    drag.stop();
+    drag.target?.classList.remove("sp-target");
+    this.chips.get(drag.id)?.node.classList.remove("sp-lifted");
+    if (!drag.ghost) return false;
+    drag.ghost.remove();
+    this.app.setHover(null);
+    return true;
   }
 
   /** Edit a name in its chip; Enter or leaving keeps it, Esc does not. */
@@ -151,6 +260,7 @@ class Legend {
     });
     input.addEventListener("blur", () => finish(true, false));
     chip.main.hidden = true;
+    this.cancelDrag();
     chip.node.prepend(input);
     input.focus();
     input.select();

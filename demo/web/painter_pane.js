@@ -34,12 +34,14 @@ class Pane {
       ["load_map", () => this.mapInput.click()],
       ["save_index", () => this.app.files.save(name, "index")],
       ["save_colour", () => this.app.files.save(name, "colour")],
+      ["save_legend", () => this.app.files.save(name, "legend")],
+      ["save_overlay", () => this.app.files.save(name, "overlay")],
       ["clear_map", () => this.app.clearMaps([name])],
       ["swap", () => this.app.swap()],
     ]);
     this.head = el("header", "sp-head", {}, title, this.buildZoom(), this.replaceButton, this.menu);
 
-    this.fileInput = this.hiddenInput({ accept: "image/*,.tif,.tiff" }, "choose_for", (files) => this.app.files.picture(name, files[0]));
+    this.fileInput = this.hiddenInput({ accept: "image/*,.tif,.tiff,.json", multiple: "" }, "choose_for", (files) => this.app.files.take(name, files));
     this.cameraInput = this.hiddenInput({ accept: "image/*", capture: "environment" }, "camera", (files) => this.app.files.picture(name, files[0]));
     this.mapInput = this.hiddenInput({ accept: "image/png,image/*,.json", multiple: "" }, "load_map", (files) => this.app.files.maps(name, files));
 
@@ -58,10 +60,17 @@ class Pane {
       line.setAttribute("class", kind);
       this.outline.append(line);
     }
+    const start = document.createElementNS(this.outline.namespaceURI, "circle");
+    start.setAttribute("class", "sp-outline-start");
+    start.setAttribute("r", "6");
+    this.outlineStart = start;
+    this.outline.append(start);
+    this.tag = el("div", "sp-tag", { "aria-hidden": "true" });
+    this.tag.hidden = true;
     this.busy = el("div", "sp-busy");
     this.busy.hidden = true;
     this.dropHint = words.text(el("div", "sp-drop-hint"), "drop_to_replace");
-    this.stage.append(this.pictureCanvas, this.canvas, this.outline, this.ring, this.cross, this.buildZone(), this.dropHint, this.busy);
+    this.stage.append(this.pictureCanvas, this.canvas, this.outline, this.ring, this.cross, this.tag, this.buildZone(), this.dropHint, this.busy);
 
     this.alert = el("div", "sp-alert", { role: "alert" });
     this.alert.hidden = true;
@@ -120,7 +129,7 @@ class Pane {
       if (!carriesFiles(event) || event.dataTransfer.files.length === 0) return;
       event.preventDefault();
       event.stopPropagation();
-      this.app.files.picture(this.name, event.dataTransfer.files[0]);
+      this.app.files.take(this.name, [...event.dataTransfer.files]);
     });
   }
 
@@ -285,7 +294,7 @@ class Pane {
       };
       if (rect.x0 >= rect.x1 || rect.y0 >= rect.y1) return;
     }
-    drawOverlay(this.pixels, W, rect, this.side, view, this.app.lookUp, this.hatch);
+    drawOverlay(this.pixels, W, rect, this.side, view, this.app.lookUps[this.name], this.hatch);
     context.putImageData(this.image, 0, 0, rect.x0, rect.y0, rect.x1 - rect.x0, rect.y1 - rect.y0);
     if (dirty === "all") for (const each of this.app.helpers) each.draw?.(this);
   }
@@ -322,10 +331,29 @@ class Pane {
     this.cross.style.setProperty("--sp-size", `${size}px`);
   }
 
-  /** The lasso so far, in map coordinates. */
-  showOutline(points) {
+  /** The lasso so far, in map coordinates; `closable`: its start is marked as the place to close it. */
+  showOutline(points, closable = false) {
     const origin = this.origin;
-    const text = points.map((p) => `${(p.x * this.scale + origin.x).toFixed(1)},${(p.y * this.scale + origin.y).toFixed(1)}`).join(" ");
-    for (const line of this.outline.children) line.setAttribute("points", text);
+    const shown = points.map((p) => [p.x * this.scale + origin.x, p.y * this.scale + origin.y]);
+    const text = shown.map(([x, y]) => `${x.toFixed(1)},${y.toFixed(1)}`).join(" ");
+    for (const line of this.outline.querySelectorAll("polyline")) line.setAttribute("points", text);
+    this.outlineStart.style.display = closable ? "inline" : "none";
+    if (!closable) return;
+    const [start, tip] = [shown[0], shown[shown.length - 1]];
+    this.outlineStart.setAttribute("cx", start[0].toFixed(1));
+    this.outlineStart.setAttribute("cy", start[1].toFixed(1));
+    const near = shown.length > 3 && Math.hypot(start[0] - tip[0], start[1] - tip[1]) < TAP_SLACK * 1.5;
+    this.outlineStart.classList.toggle("sp-near", near);
+  }
+
+  /** A few words above a place of the page, or nothing. */
+  showTag(text, point = null) {
+    this.tag.hidden = !text;
+    if (!text) return;
+    this.tag.textContent = text;
+    const rect = this.stage.getBoundingClientRect();
+    const x = Math.min(rect.width - 60, Math.max(60, point.clientX - rect.left));
+    const y = point.clientY - rect.top;
+    this.tag.style.transform = `translate(-50%, -50%) translate(${x}px, ${y < 60 ? y + 40 : y - 40}px)`;
   }
 }

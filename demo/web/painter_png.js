@@ -61,8 +61,18 @@ function pngChunk(type, data) {
   return chunk;
 }
 
-/** PNG file: `samples` is row-major with 1 (grey) or 3 (RGB) bytes a pixel. */
-async function encodePng(width, height, channels, samples) {
+/** An iTXt chunk: a keyword and UTF-8 text, not compressed. */
+function textChunk(keyword, text) {
+  const utf8 = new TextEncoder();
+  const [head, body] = [utf8.encode(keyword), utf8.encode(text)];
+  const data = new Uint8Array(head.length + 5 + body.length);
+  data.set(head);
+  data.set(body, head.length + 5); // end of keyword, no compression, no language, no translation
+  return pngChunk("iTXt", data);
+}
+
+/** PNG file: `samples` is row-major with 1 (grey) or 3 (RGB) bytes a pixel. `texts`: keyword → text that it carries. */
+async function encodePng(width, height, channels, samples, texts = {}) {
   const header = new Uint8Array(13);
   const view = new DataView(header.buffer);
   view.setUint32(0, width);
@@ -74,6 +84,7 @@ async function encodePng(width, height, channels, samples) {
   const parts = [
     Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a),
     pngChunk("IHDR", header),
+    ...Object.entries(texts).map(([keyword, text]) => textChunk(keyword, text)),
     pngChunk("IDAT", await deflate(rows)),
     pngChunk("IEND", new Uint8Array(0)),
   ];
@@ -91,19 +102,26 @@ function hexToRgb(hex) {
   return [(value >> 16) & 255, (value >> 8) & 255, value & 255];
 }
 
+const LEGEND_KEYWORD = "scsa-map";
+
+/** What a map's numbers mean, as JSON: names, colours and links. The map's file carries it too. */
+function legendJson(regions, links) {
+  return JSON.stringify({ schema: "scsa-map/1", regions: regions.map(({ id, name, colour }) => ({ id, name, colour })), links }, null, 1);
+}
+
 /** The map as grey values = region ids. */
-function indexPng(side) {
-  return encodePng(side.w, side.h, 1, side.ids);
+function indexPng(side, legend = null) {
+  return encodePng(side.w, side.h, 1, side.ids, legend === null ? {} : { [LEGEND_KEYWORD]: legend });
 }
 
 /** The map in its regions' colours. */
-function colourPng(side, regions) {
+function colourPng(side, regions, legend = null) {
   const colours = new Map(regions.map((region) => [region.id, hexToRgb(region.colour)]));
   const samples = new Uint8Array(side.ids.length * 3);
   side.ids.forEach((id, i) => samples.set(colours.get(id) ?? [0, 0, 0], i * 3));
-  return encodePng(side.w, side.h, 3, samples);
+  return encodePng(side.w, side.h, 3, samples, legend === null ? {} : { [LEGEND_KEYWORD]: legend });
 }
 
 if (typeof module !== "undefined") {
-  module.exports = { deflate, inflate, toBase64, fromBase64, encodePng, indexPng, colourPng, hexToRgb };
+  module.exports = { deflate, inflate, toBase64, fromBase64, encodePng, legendJson, indexPng, colourPng, hexToRgb };
 }

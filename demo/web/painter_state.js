@@ -33,12 +33,27 @@ function paletteColour(id) {
   return id === 0 ? PALETTE[0] : PALETTE[1 + ((id - 1) % (PALETTE.length - 1))];
 }
 
+/** The ids not in use, smallest first, as many as the legend has room for. */
+function freeIds(regions) {
+  const used = new Set(regions.map((region) => region.id));
+  const free = [];
+  for (let id = 1; id < 256 && regions.length + free.length < MAX_REGIONS; id++) if (!used.has(id)) free.push(id);
+  return free;
+}
+
 /** The smallest id not in use, or null when the legend is full. */
 function freeId(regions) {
-  if (regions.length >= MAX_REGIONS) return null;
-  const used = new Set(regions.map((region) => region.id));
-  for (let id = 1; id < 256; id++) if (!used.has(id)) return id;
-  return null;
+  return freeIds(regions)[0] ?? null;
+}
+
+/** "sky 2": the name of part `n` of a region, the next number where that is taken. `used`: names in use, added to. */
+function partName(name, n, used) {
+  for (;; n++) {
+    const made = `${Array.from(name).slice(0, MAX_NAME - 4).join("").trim()} ${n}`;
+    if (used.has(made)) continue;
+    used.add(made);
+    return made;
+  }
 }
 
 function unionBox(a, b) {
@@ -50,15 +65,19 @@ function unionBox(a, b) {
   };
 }
 
-/** Paint a round brush of `size` pixels dragged from (x0, y0) to (x1, y1). Returns the box touched, or null. */
-function paintSegment(ids, w, h, from, to, size, id) {
+/**
+ * Paint a round brush dragged between two points. `size`: its diameter at the end, `sizeBefore` at the start (a pen's
+ * pressure changes it on the way). Returns the box touched, or null.
+ */
+function paintSegment(ids, w, h, from, to, size, id, sizeBefore = size) {
   let [ax, ay, bx, by] = [from.x, from.y, to.x, to.y];
-  let radius = size / 2;
-  if (size <= 2) {
+  let [before, after] = [sizeBefore / 2, size / 2];
+  if (Math.max(size, sizeBefore) <= 2) {
     // A one-pixel brush snaps to pixel centres, or it would miss between them.
     [ax, ay, bx, by] = [ax, ay, bx, by].map((value) => Math.floor(value) + 0.5);
-    radius = Math.max(0.5, radius - 0.5);
+    before = after = Math.max(0.5, Math.max(before, after) - 0.5);
   }
+  const radius = Math.max(before, after);
   const box = {
     x0: Math.max(0, Math.floor(Math.min(ax, bx) - radius)), y0: Math.max(0, Math.floor(Math.min(ay, by) - radius)),
     x1: Math.min(w, Math.ceil(Math.max(ax, bx) + radius)), y1: Math.min(h, Math.ceil(Math.max(ay, by) + radius)),
@@ -66,14 +85,14 @@ function paintSegment(ids, w, h, from, to, size, id) {
   if (box.x0 >= box.x1 || box.y0 >= box.y1) return null;
   const [dx, dy] = [bx - ax, by - ay];
   const length = dx * dx + dy * dy;
-  const limit = radius * radius + 1e-6;
   for (let y = box.y0; y < box.y1; y++) {
     const py = y + 0.5 - ay;
     for (let x = box.x0; x < box.x1; x++) {
       const px = x + 0.5 - ax;
       const along = length > 0 ? Math.min(1, Math.max(0, (px * dx + py * dy) / length)) : 0;
       const [ex, ey] = [px - along * dx, py - along * dy];
-      if (ex * ex + ey * ey <= limit) ids[y * w + x] = id;
+      const reach = before + along * (after - before);
+      if (ex * ex + ey * ey <= reach * reach + 1e-6) ids[y * w + x] = id;
     }
   }
   return box;
@@ -101,17 +120,13 @@ function paintPolygon(ids, w, h, points, id) {
   }
 }
 
-/**
- * The area connected to (x, y) (4 neighbours) that carries the same id: a mask of 0 and 1.
- * With `edges` ({rgba, tolerance 0..100}) it also stops where the picture's colour leaves that of the seed.
- */
-function floodMask(ids, w, h, x, y, edges) {
+/** The area connected to (x, y) (4 neighbours) that carries the same id: a mask of 0 and 1. */
+function floodMask(ids, w, h, x, y) {
   const target = ids[y * w + x];
   const mask = new Uint8Array(w * h);
-  const near = edges ? colourGate(edges.rgba, w, h, x, y, edges.tolerance) : null;
-  const open = (i) => mask[i] === 0 && ids[i] === target && (near === null || near(i));
+  const open = (i) => mask[i] === 0 && ids[i] === target;
   const stack = [y * w + x];
-  mask[y * w + x] = 1; // the seed itself, whatever its own colour
+  mask[y * w + x] = 1;
   while (stack.length > 0) {
     const seed = stack.pop();
     const row = seed - (seed % w);
@@ -128,49 +143,7 @@ function floodMask(ids, w, h, x, y, edges) {
       }
     }
   }
-  if (edges) closeHoles(mask, ids, w, h, target, Math.max(16, (w * h) / 2000));
   return mask;
-}
-
-/** A test "is pixel i close to the mean colour around the seed?" in weighted RGB. */
-function colourGate(rgba, w, h, x, y, tolerance) {
-  const mean = [0, 0, 0];
-  let n = 0;
-  for (let v = Math.max(0, y - 2); v <= Math.min(h - 1, y + 2); v++) {
-    for (let u = Math.max(0, x - 2); u <= Math.min(w - 1, x + 2); u++, n++) {
-      for (let c = 0; c < 3; c++) mean[c] += rgba[(v * w + u) * 4 + c];
-    }
-  }
-  const [r, g, b] = mean.map((sum) => sum / n);
-  // 100 reaches the farthest colour there is: sqrt(2 + 4 + 3) * 255 in these weights; squared so that low values are fine.
-  const reach = 765 * (tolerance / 100) ** 1.5;
-  const limit = reach * reach;
-  return (i) => {
-    const dr = rgba[i * 4] - r, dg = rgba[i * 4 + 1] - g, db = rgba[i * 4 + 2] - b;
-    return 2 * dr * dr + 4 * dg * dg + 3 * db * db <= limit;
-  };
-}
-
-/** Add to the mask every enclosed patch of the same id that is smaller than `limit` pixels: specks a fill left out. */
-function closeHoles(mask, ids, w, h, target, limit) {
-  const seen = new Uint8Array(w * h);
-  for (let start = 0; start < mask.length; start++) {
-    if (mask[start] || seen[start] || ids[start] !== target) continue;
-    const patch = [start];
-    seen[start] = 1;
-    let border = false;
-    for (let k = 0; k < patch.length; k++) {
-      const i = patch[k], x = i % w;
-      for (const [j, inside] of [[i - 1, x > 0], [i + 1, x < w - 1], [i - w, i >= w], [i + w, i < w * (h - 1)]]) {
-        if (!inside) border = true;
-        else if (!mask[j] && !seen[j]) {
-          if (ids[j] === target) { seen[j] = 1; patch.push(j); }
-          else border = true;
-        }
-      }
-    }
-    if (!border && patch.length < limit) for (const i of patch) mask[i] = 1;
-  }
 }
 
 /** Nearest-neighbour copy of a map at another size. */
@@ -192,24 +165,28 @@ function countIds(ids) {
 
 // ---------------------------------------------------------------- undo
 
-/** Runs of equal ids, each (length << 8 | id): a few kB for a painted map. */
+/** Runs of equal ids, each its length (7 bits a byte, least first) and the id: a few kB for a painted map. */
 function packRuns(ids) {
   const runs = [];
   for (let i = 0; i < ids.length; ) {
     let end = i + 1;
-    while (end < ids.length && ids[end] === ids[i] && end - i < 0xffffff) end++;
-    runs.push((((end - i) << 8) | ids[i]) >>> 0);
+    while (end < ids.length && ids[end] === ids[i]) end++;
+    let length = end - i;
+    for (; length > 127; length >>>= 7) runs.push((length & 127) | 128);
+    runs.push(length, ids[i]);
     i = end;
   }
-  return Uint32Array.from(runs);
+  return Uint8Array.from(runs);
 }
 
 function unpackRuns(runs, length) {
   const ids = new Uint8Array(length);
-  let at = 0;
-  for (const run of runs) {
-    ids.fill(run & 0xff, at, at + (run >>> 8));
-    at += run >>> 8;
+  for (let at = 0, k = 0; k < runs.length; k++) {
+    let run = 0, shift = 0;
+    for (; runs[k] > 127; k++, shift += 7) run |= (runs[k] & 127) << shift;
+    run |= runs[k++] << shift;
+    ids.fill(runs[k], at, at + run);
+    at += run;
   }
   return ids;
 }
@@ -250,7 +227,10 @@ function idsPart(side, w, h, before, after) {
   return { kind: "ids", side, box, before: packRuns(cropIds(before, w, box)), after: packRuns(cropIds(after, w, box)) };
 }
 
-/** Steps back and forth over everything. An entry is {by, parts}; a part carries `before` and `after`. */
+/**
+ * Steps back and forth over everything: pictures, maps, names, links, by hand or automatic. An entry is {by, parts}; a
+ * part carries `before` and `after`. At most `steps` entries and `bytes`: what is older goes, the newest never.
+ */
 class UndoStack {
   constructor(steps = UNDO_STEPS, bytes = UNDO_BYTES) {
     this.steps = steps;
@@ -259,22 +239,54 @@ class UndoStack {
     this.undone = [];
   }
 
-  static size(entry) {
+  /** Bytes that an entry holds beyond those already `counted` (a set, added to): entries share maps and pictures. */
+  static size(entry, counted = new Set()) {
+    const once = (thing, bytes) => {
+      if (!thing || counted.has(thing)) return 0;
+      counted.add(thing);
+      return bytes;
+    };
     let total = 64;
     for (const part of entry.parts) {
-      if (part.kind === "ids") total += part.before.byteLength + part.after.byteLength;
-      else if (part.kind === "side") total += part.before.ids ? part.before.ids.byteLength : 0;
+      if (part.kind === "ids") total += once(part.before, part.before.byteLength) + once(part.after, part.after.byteLength);
+      else if (part.kind === "side") {
+        for (const { ids, image } of [part.before, part.after]) {
+          total += once(ids, ids?.byteLength ?? 0) + once(image, image ? image.width * image.height * 4 : 0);
+        }
+      }
     }
     return total;
   }
 
   push(entry) {
-    entry.bytes = UndoStack.size(entry);
     this.done.push(entry);
     this.undone = [];
-    let total = this.done.reduce((sum, each) => sum + each.bytes, 0);
-    while (this.done.length > this.steps || (total > this.bytes && this.done.length > 100)) {
-      total -= this.done.shift().bytes;
+    this.trim();
+  }
+
+  trim() {
+    const counted = new Set();
+    let total = 0, from = this.done.length;
+    while (from > 0 && this.done.length - from < this.steps) {
+      total += UndoStack.size(this.done[from - 1], counted);
+      if (total > this.bytes && from < this.done.length) break;
+      from--;
+    }
+    this.done.splice(0, from);
+  }
+
+  /** Let go of decoded pictures that can be fetched again, all but the newest few and those `shown`. */
+  lighten(shown, few = 3) {
+    const kept = new Set(shown);
+    for (const entry of [...this.done].reverse()) {
+      for (const part of entry.parts) {
+        if (part.kind !== "side") continue;
+        for (const side of [part.after, part.before]) {
+          if (!side.image || kept.has(side.image)) continue;
+          if (kept.size < shown.length + few || !side.picture?.url) kept.add(side.image);
+          else side.image = null;
+        }
+      }
     }
   }
 
@@ -296,7 +308,7 @@ class UndoStack {
 
 if (typeof module !== "undefined") {
   module.exports = {
-    PALETTE, mapSize, sameAspect, cleanName, paletteColour, freeId, paintSegment, paintPolygon, floodMask,
+    PALETTE, mapSize, sameAspect, cleanName, paletteColour, freeId, freeIds, partName, paintSegment, paintPolygon, floodMask,
     resizeIds, countIds, packRuns, unpackRuns, cropIds, pasteIds, changedBox, idsPart, UndoStack,
   };
 }

@@ -59,15 +59,6 @@ const count = (ids, id) => ids.reduce((n, each) => n + (each === id), 0);
   assert.strictEqual(count(mask, 1), count(ids, 0));
 }
 
-{ // with edges the fill stops at a colour border, closes specks, and a wide tolerance passes
-  const w = 60, h = 40, rgba = new Uint8ClampedArray(w * h * 4).fill(255);
-  for (let y = 0; y < h; y++) for (let x = 30; x < w; x++) rgba.set([0, 0, 200], (y * w + x) * 4);
-  rgba.set([0, 0, 0], (20 * w + 10) * 4);
-  const ids = new Uint8Array(w * h);
-  assert.strictEqual(count(state.floodMask(ids, w, h, 3, 3, { rgba, tolerance: 20 }), 1), 30 * h);
-  assert.strictEqual(count(state.floodMask(ids, w, h, 3, 3, { rgba, tolerance: 100 }), 1), w * h);
-}
-
 { // polygons: inside only, also when they cross themselves
   const ids = new Uint8Array(400);
   state.paintPolygon(ids, 20, 20, [{ x: 5, y: 5 }, { x: 15, y: 5 }, { x: 15, y: 12 }, { x: 5, y: 12 }], 4);
@@ -91,18 +82,79 @@ const count = (ids, id) => ids.reduce((n, each) => n + (each === id), 0);
   assert.strictEqual(state.idsPart("content", w, h, before, before.slice()), null);
 }
 
-{ // the stack: a new step forgets what was undone; at least 100 steps stay whatever their size
-  const stack = new state.UndoStack(200, 1000);
-  const entry = (by) => ({ by, parts: [{ kind: "ids", before: new Uint32Array(99), after: new Uint32Array(99) }] });
-  for (let i = 0; i < 150; i++) stack.push(entry(`e${i}`));
-  assert.strictEqual(stack.done.length, 100);
-  assert.strictEqual(stack.undo().by, "e149");
-  assert.strictEqual(stack.nextRedo.by, "e149");
+{ // runs of every length come back
+  for (const n of [1, 127, 128, 129, 16383, 16384, 70000]) {
+    const ids = new Uint8Array(n + 3).fill(200, 0, n);
+    ids.set([1, 255, 0], n);
+    assert.deepStrictEqual(state.unpackRuns(state.packRuns(ids), ids.length), ids);
+  }
+}
+
+{ // the stack: a new step forgets what was undone
+  const stack = new state.UndoStack();
+  const entry = (by) => ({ by, parts: [] });
+  for (let i = 0; i < 300; i++) stack.push(entry(`e${i}`));
+  assert.strictEqual(stack.done.length, 200);
+  assert.strictEqual(stack.undo().by, "e299");
+  assert.strictEqual(stack.nextRedo.by, "e299");
   stack.push(entry("new"));
   assert.strictEqual(stack.redo(), null);
-  const roomy = new state.UndoStack();
-  for (let i = 0; i < 300; i++) roomy.push(entry("x"));
-  assert.strictEqual(roomy.done.length, 200);
+}
+
+{ // 64 MB hold a hundred automatic steps over both pictures, each a ragged map of 30 regions at 1024 x 768
+  const w = 1024, h = 768;
+  const ragged = (seed) => {
+    const ids = new Uint8Array(w * h);
+    for (let y = 0, i = 0; y < h; y++) for (let x = 0; x < w; x++, i++) {
+      ids[i] = 1 + ((((x / 61) | 0) * 7 + (((y + ((x * seed) % 5)) / 53) | 0) * 3 + seed) % 30);
+    }
+    return ids;
+  };
+  const { before, after, ...rest } = state.idsPart("content", w, h, ragged(2), ragged(3));
+  const part = (side) => ({ ...rest, side, before: before.slice(), after: after.slice() });
+  const stack = new state.UndoStack();
+  for (let k = 0; k < 120; k++) stack.push({ by: "auto", parts: [part("content"), part("style")] });
+  const counted = new Set();
+  const bytes = stack.done.reduce((sum, entry) => sum + state.UndoStack.size(entry, counted), 0);
+  assert(stack.done.length >= 100 && bytes <= 64e6, `${stack.done.length} steps, ${bytes} bytes`);
+}
+
+{ // bytes are bounded whatever the steps hold; the newest step stays; a shared map counts once
+  const big = () => ({ kind: "ids", before: new Uint32Array(1000), after: new Uint32Array(1000) });
+  const stack = new state.UndoStack(200, 50000);
+  for (let i = 0; i < 40; i++) stack.push({ by: `e${i}`, parts: [big()] });
+  assert.strictEqual(stack.done.length, 6);
+  assert.strictEqual(stack.nextUndo.by, "e39");
+  stack.push({ by: "huge", parts: [{ ...big(), after: new Uint32Array(20000) }] });
+  assert.deepStrictEqual(stack.done.map((entry) => entry.by), ["huge"]);
+  const side = { ids: new Uint8Array(40000), image: null };
+  const shared = new state.UndoStack(200, 50000);
+  for (let i = 0; i < 9; i++) shared.push({ by: "swap", parts: [{ kind: "side", before: side, after: side }] });
+  assert.strictEqual(shared.done.length, 9);
+}
+
+{ // decoded pictures that the server has are let go of, except the newest and those on the page
+  const picture = (n, url) => ({ ids: null, image: { n, width: 10, height: 10 }, picture: url ? { url } : null });
+  const sides = Array.from({ length: 12 }, (_, n) => picture(n, n === 1 ? null : `/p${n}`));
+  const stack = new state.UndoStack();
+  for (let n = 0; n + 1 < sides.length; n++) stack.push({ by: "picture", parts: [{ kind: "side", before: sides[n], after: sides[n + 1] }] });
+  stack.lighten([sides[0].image], 3);
+  assert.deepStrictEqual(sides.filter((side) => side.image).map((side) => side.image.n), [0, 1, 9, 10, 11]);
+}
+
+{ // a pen's stroke swells: the size goes from one end to the other
+  const ids = new Uint8Array(200 * 60);
+  state.paintSegment(ids, 200, 60, { x: 30, y: 30 }, { x: 170, y: 30 }, 40, 1, 4);
+  const column = (x) => { let n = 0; for (let y = 0; y < 60; y++) n += ids[y * 200 + x]; return n; };
+  assert(column(31) <= 6 && Math.abs(column(100) - 22) <= 2 && column(168) >= 38, [31, 100, 168].map(column).join());
+}
+
+{ // names of parts are new, and short enough
+  const used = new Set(["sky", "sky 3"]);
+  assert.deepStrictEqual([state.partName("sky", 2, used), state.partName("sky", 3, used)], ["sky 2", "sky 4"]);
+  assert(Array.from(state.partName("x".repeat(40), 12, used)).length <= 40);
+  assert.deepStrictEqual(state.freeIds([{ id: 0 }, { id: 2 }]).slice(0, 3), [1, 3, 4]);
+  assert.strictEqual(state.freeIds(Array.from({ length: 60 }, (_, id) => ({ id }))).length, 4);
 }
 
 { // colours repeat after eleven regions, but never with the same hatch

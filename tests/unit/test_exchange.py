@@ -1,0 +1,121 @@
+"""Maps from files: whose they are, what their numbers and colours mean, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("gradio")
+
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from demo.exchange import LEGEND_KEYWORD, MAX_LEGEND, import_maps, read_legend
+from demo.painter import from_label_maps, to_label_maps
+from scsa_core.errors import LabelError
+from scsa_core.labels import LabelMap, Region
+
+HALVES = np.repeat(np.array([1, 2], np.uint8), 20)[None].repeat(30, 0)
+LEGEND = {
+    "schema": "scsa-map/1", "links": {"1": [2], "2": []},
+    "regions": [{"id": 0, "name": "Rest", "colour": "#cccccc"}, {"id": 1, "name": "sky", "colour": "#112233"}, {"id": 2, "name": "sea", "colour": "#ff0000"}],
+}  # fmt: skip
+
+
+def value_of(content: np.ndarray | None = None, style: np.ndarray | None = None) -> dict:
+    maps = [LabelMap.from_ids(ids) if ids is not None else None for ids in (content, style)]
+    value = from_label_maps("a.png", "b.png", *maps, v=3)
+    return {**value, **{side: value[side] | {"picture": {"path": value[side]["picture"]}} for side in ("content", "style")}}
+
+
+def index(path: Path, ids: np.ndarray, legend: str | None = None) -> tuple[str, str]:
+    info = PngInfo()
+    if legend is not None:
+        info.add_itxt(LEGEND_KEYWORD, legend)
+    Image.fromarray(ids).save(path, pnginfo=info)
+    return str(path), path.name
+
+
+def colours(path: Path, *stripes: str) -> tuple[str, str]:
+    picture = Image.new("RGB", (10 * len(stripes), 30))
+    for k, stripe in enumerate(stripes):
+        picture.paste(stripe, (10 * k, 0, 10 * k + 10, 30))
+    picture.save(path)
+    return str(path), path.name
+
+
+def names(value: dict) -> dict[int, tuple[str, str]]:
+    return {r["id"]: (r["name"], r["colour"]) for r in value["regions"]}
+
+
+def test_numbers_names_and_links_come_back_from_png_and_json(tmp_path: Path) -> None:
+    (tmp_path / "regions.json").write_text(json.dumps(LEGEND), encoding="utf-8")
+    files = [index(tmp_path / "content_labels.png", HALVES), index(tmp_path / "style_labels.png", HALVES.T.copy()), (str(tmp_path / "regions.json"), "regions.json")]
+    value = import_maps(value_of(), "content", files)
+    content, style = to_label_maps(value)
+    assert content is not None and style is not None
+    assert np.array_equal(content.ids, HALVES) and np.array_equal(style.ids, HALVES.T)
+    assert names(value)[1] == ("sky", "#112233") and value["links"] == {"1": [2], "2": []} and value["by"] == "import"
+
+
+def test_a_saved_map_carries_its_legend(tmp_path: Path) -> None:
+    value = import_maps(value_of(style=HALVES), "content", [index(tmp_path / "x.png", HALVES, json.dumps(LEGEND, ensure_ascii=False))])
+    assert names(value)[2] == ("sea", "#ff0000") and value["links"]["1"] == [2]
+    assert np.array_equal(to_label_maps(value)[1].ids, HALVES)  # the other picture's map stays
+
+
+def test_a_legend_alone_names_what_is_there(tmp_path: Path) -> None:
+    (tmp_path / "regions.json").write_text(json.dumps(LEGEND), encoding="utf-8")
+    value = import_maps(value_of(HALVES, HALVES), "style", [(str(tmp_path / "regions.json"), "regions.json")])
+    assert names(value)[1][0] == "sky" and np.array_equal(to_label_maps(value)[0].ids, HALVES)
+
+
+def test_links_of_the_command_line_are_read(tmp_path: Path) -> None:
+    (tmp_path / "pairing.json").write_text('{"1": [2, 1], "2": [2]}', encoding="utf-8")
+    value = import_maps(value_of(HALVES, HALVES), "content", [(str(tmp_path / "pairing.json"), "pairing.json")])
+    assert value["links"] == {"1": [2, 1], "2": [2]} and names(value)[1][0] == "Region 1"
+
+
+def test_colour_maps_of_both_pictures_share_their_colours(tmp_path: Path) -> None:
+    files = [colours(tmp_path / "7_paint_sem.png", "#00ff00", "#0000ff", "#0000ff"), colours(tmp_path / "7_sem.png", "#ff0000", "#0000ff")]
+    for side in ("content", "style"):  # names decide, whoever was asked
+        content, style = to_label_maps(import_maps(value_of(), side, files))
+        assert content is not None and style is not None
+        assert content.size == (20, 30) and style.size == (30, 30)
+        assert content.ids[0, 15] == style.ids[0, 15] and content.ids[0, 0] != style.ids[0, 0]
+    value = import_maps(value_of(), "content", files)
+    assert {"#00ff00", "#0000ff", "#ff0000"} <= {colour for _, colour in names(value).values()}  # the file's own colours
+
+
+def test_colours_take_names_from_the_legend(tmp_path: Path) -> None:
+    (tmp_path / "r.json").write_text(json.dumps(LEGEND), encoding="utf-8")
+    value = import_maps(value_of(), "content", [colours(tmp_path / "x_map.png", "#ff0000", "#112233"), (str(tmp_path / "r.json"), "r.json")])
+    assert np.array_equal(to_label_maps(value)[0].ids[0], np.repeat([2, 1], 10))
+    assert names(value)[2] == ("sea", "#ff0000")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("{", "not JSON"), ("[1]", "not a JSON object"), ("[" * 5000, "not JSON"), ('{"regions": 7}', "not a list"),
+        ('{"regions": [{"id": 1, "colour": "url(x)"}]}', "#rrggbb"), ('{"regions": [], "links": {"1": "2"}}', "list of region ids"),
+        ('{"a": [1]}', "0 to 255"), ('{"1": [999]}', "0 to 255"), (" " * (MAX_LEGEND + 1), "too long"),
+    ],
+)  # fmt: skip
+def test_bad_legends_are_refused(text: str, says: str) -> None:
+    with pytest.raises(LabelError, match=says):
+        read_legend(text.encode())
+
+
+def test_names_in_a_legend_are_cleaned() -> None:
+    record = {"id": 4, "name": " a\u202e\n" + "b" * 60, "colour": "#ABCDEF"}
+    region = read_legend(json.dumps({"regions": [record]}).encode()).regions[4]
+    assert region == Region(4, "a " + "b" * 38, "#abcdef")
+
+
+def test_nothing_to_read_is_said() -> None:
+    with pytest.raises(LabelError, match="no picture"):
+        import_maps(value_of(), "content", [])
