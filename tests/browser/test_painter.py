@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import queue
 import shutil
@@ -35,6 +36,7 @@ import gradio as gr
 import httpx
 from playwright.sync_api import Page, expect
 
+from demo.exchange import import_maps
 from demo.painter import TEXT_KEYS, Painter, decode_map, empty_value, from_label_maps, to_label_maps
 from scsa_core.labels import LabelMap, Region
 
@@ -48,6 +50,7 @@ class Host:
         self.folder = folder
         self.events: queue.Queue[tuple[str, dict, dict]] = queue.Queue()
         self.answer: dict[str, Any] | None = None  # what the next "picture" event is answered with
+        self.imports = False  # whether map files are read as the app reads them
         self.pushed: Callable[[dict], Any] = lambda value: gr.skip()  # what the button sends
         self.content, self.style = self._pictures()
         with gr.Blocks() as self.demo:
@@ -75,6 +78,9 @@ class Host:
             if name in ("picture", "import") and self.answer is not None:
                 answer, self.answer = self.answer, None
                 return gr.update(value=answer)
+            if name == "import" and self.imports:
+                files = [(file["path"], file["orig_name"]) for file in value["incoming"]["files"]]
+                return gr.update(value=import_maps(value, value["incoming"]["side"], files))
             return gr.skip()
 
         return take
@@ -123,6 +129,7 @@ class Desk:
         while not host.events.empty():
             host.events.get_nowait()
         host.answer = None
+        host.imports = False
         page.goto(host.url)
         page.wait_for_selector(".sp-root .sp-toolbar", timeout=30000)
         page.wait_for_selector("#push", timeout=30000)
@@ -704,6 +711,30 @@ def test_painting_with_keys_alone(desk: Desk) -> None:
     desk.shot("keyboard")
 
 
+def test_tab_is_never_trapped_and_focus_is_seen(desk: Desk) -> None:
+    desk.load()
+    page = desk.page
+    page.locator('[data-tool="fill"]').click()
+    page.locator(".sp-check input").first.check()
+    page.evaluate("() => { document.body.tabIndex = -1; document.body.focus(); }")
+    seen, rings = [], []
+    for _ in range(80):
+        page.keyboard.press("Tab")
+        name, ring = page.evaluate("""() => {
+            const node = document.activeElement;
+            const style = getComputedStyle(node);
+            return [node.id || node.getAttribute("aria-label") || node.title || node.textContent, `${style.outlineStyle} ${style.outlineWidth}`];
+        }""")
+        seen.append(name)
+        if name == "push":
+            break
+        rings.append(ring)
+    assert seen[-1] == "push" and len(seen) > 30
+    assert all(ring.startswith(("solid 2px", "auto")) for ring in rings[1:]), rings
+    page.keyboard.press("Shift+Tab")
+    assert page.evaluate("document.querySelector('.sp-root').contains(document.activeElement)")
+
+
 def test_keys_do_nothing_in_a_text_field_or_elsewhere(desk: Desk) -> None:
     desk.load()
     page = desk.page
@@ -898,6 +929,77 @@ def test_maps_are_saved_and_loaded(desk: Desk) -> None:
     desk.click(0.05, 0.95)
     value, _ = desk.host.next()
     assert ids(value)[150, 200] == 2 and value["incoming"] is None
+
+
+def test_pictures_and_their_maps_are_dropped_together(desk: Desk) -> None:
+    page, host = desk.page, desk.host
+    host.imports = True
+    files = {"3.png": host.content, "3_paint.png": host.style}
+    for name, size, stripes in (("3_sem.png", (400, 300), "red lime blue"), ("3_paint_sem.png", (300, 400), "blue lime white")):
+        picture = Image.new("RGB", size)
+        for k, colour in enumerate(stripes.split()):
+            picture.paste(colour, (0, size[1] * k // 3, size[0], size[1]))
+        files[name] = host.folder / name
+        picture.save(files[name])
+    page.evaluate("""(files) => {
+        const data = new DataTransfer();
+        for (const [name, bytes] of files) data.items.add(new File([Uint8Array.from(bytes)], name, { type: "image/png" }));
+        const target = document.querySelector('[data-side="style"] .sp-zone');
+        target.dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true }));
+    }""", [[name, list(path.read_bytes())] for name, path in files.items()])  # fmt: skip
+    notice = page.locator(".sp-notice")
+    expect(notice).to_contain_text("Map loaded: 4 regions, 2 shared.", timeout=20000)
+    desk.shot("import_notice")
+    expect(page.locator(".sp-chip")).to_have_count(5)
+    expect(undo_button(desk)).to_have_attribute("title", "Undo Map import (Ctrl+Z)")
+    while not host.events.empty():
+        host.events.get_nowait()
+    notice.locator("[data-action=import_undo]").click()
+    value, data = host.next()
+    assert data == {"by": "undo"} and not ids(value).any() and ids(value).shape == (300, 400) and ids(value, "style").shape == (400, 300)
+    expect(notice).to_be_hidden()
+    page.locator('.sp-toolbar [aria-keyshortcuts="Control+Shift+Z"]').click()
+    value, _ = host.next()
+    content, style = ids(value), ids(value, "style")
+    assert content[150, 200] == style[200, 150] and content[290, 200] == style[10, 150]
+    assert len({content[10, 10], content[150, 10], content[290, 10], style[390, 10]}) == 4
+    assert {"#ff0000", "#00ff00", "#0000ff", "#ffffff"} <= {region["colour"] for region in value["regions"]}
+
+
+def test_names_colours_and_links_are_saved_and_come_back(desk: Desk) -> None:
+    page, host = desk.page, desk.host
+    host.imports = True
+    regions = (Region(0, "Rest", "#cccccc"), Region(1, "höhe 天", "#123456"), Region(2, "sea", "#00ff00"))
+    content = np.ones((300, 400), np.uint8)
+    content[150:] = 2
+    maps = LabelMap.from_ids(content, regions), LabelMap.from_ids(content.T.copy(), regions)
+    desk.push(lambda _: gr.update(value=from_label_maps(host.content, host.style, *maps, links={1: [2]})))
+    page.wait_for_selector(".sp-pane.sp-filled", state="attached")
+    page.wait_for_timeout(250)
+    saved = {}
+    for action in ("save_index", "save_legend", "save_overlay"):
+        desk.pane("content").locator(".sp-menu > .sp-button").click()
+        with page.expect_download() as download:
+            page.locator(f'.sp-pane[data-side="content"] [data-action="{action}"]').click()
+        saved[action] = host.folder / download.value.suggested_filename
+        download.value.save_as(saved[action])
+    legend = json.loads(saved["save_legend"].read_text(encoding="utf-8"))
+    assert legend["links"] == {"1": [2]} and legend["regions"][1] == {"id": 1, "name": "höhe 天", "colour": "#123456"}
+    overlay = np.asarray(Image.open(saved["save_overlay"]).convert("RGB")).astype(int)
+    assert overlay.shape == (300, 400, 3)
+    expected = (np.array([0x88, 0xAA, 0xDD]) * 0.45 + np.array([0x12, 0x34, 0x56]) * 0.55, np.array([0x33, 0x55, 0x22]) * 0.45 + np.array([0, 255, 0]) * 0.55)
+    for rows, colour in ((slice(5, 30), expected[0]), (slice(250, 290), expected[1])):
+        assert np.abs(np.median(overlay[rows, :80].reshape(-1, 3), axis=0) - colour).max() < 6
+    desk.load()  # without maps or names
+    desk.pane("content").locator("input[type=file]").nth(2).set_input_files([saved["save_index"]])
+    expect(page.locator('.sp-chip[data-region="1"] .sp-name')).to_have_text("höhe 天", timeout=15000)
+    expect(page.locator(".sp-notice")).to_contain_text("2 regions, 0 shared. Nothing is shared yet")
+    while not host.events.empty():
+        host.events.get_nowait()
+    desk.drag([(0.1, 0.1), (0.2, 0.1)], "style")
+    value, _ = host.next()
+    assert np.array_equal(ids(value), content) and value["links"] == {"1": [2]}
+    expect(page.locator(".sp-notice")).to_be_hidden()
 
 
 def test_paths_that_were_not_uploaded_are_refused(desk: Desk) -> None:
