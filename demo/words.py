@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from .words_study import STUDY_TEXT
+
 TEXT: dict[str, tuple[str, str]] = {
     # page
     "page.title": ("SCSA Studio", "SCSA 画室"),
@@ -349,6 +351,8 @@ TEXT: dict[str, tuple[str, str]] = {
     "family.sam.line": ("Finds regions for Auto; one of its three sizes is enough.", "为“自动”寻找区域；三种规模有其一即可。"),
     "family.sam.licence": ("Apache-2.0", "Apache-2.0"),
 }
+
+TEXT |= STUDY_TEXT
 
 EXAMPLE_ZH: dict[str, tuple[str, str]] = {
     "astronaut_in_edo": ("江户的宇航员", "肖像：头发、皮肤和衣服各自取自对应部分；发簪没有用到。"),

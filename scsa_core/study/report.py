@@ -75,7 +75,7 @@ def _plain(value: Any) -> Any:
         return None
     if isinstance(value, Interval):
         return [value.low, value.high]
-    out = {}
+    out: dict[str, Any] = {}
     for name in value.__dataclass_fields__:
         item = getattr(value, name)
         out[name] = _plain(item) if hasattr(item, "__dataclass_fields__") else list(item) if isinstance(item, tuple) else item

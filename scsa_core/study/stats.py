@@ -276,9 +276,9 @@ def _fit(counts: np.ndarray, features: np.ndarray, owner: np.ndarray, ties: bool
 
 def _largest_group(answers: Iterable[Answer], arms: int) -> list[int]:
     """The largest set of methods that votes connect."""
-    group = {k: {k} for k in range(arms)}
+    group: dict[int, set[int]] = {k: {k} for k in range(arms)}
     for a in answers:
-        joined = set().union(*(group[k] for k in a.order))
+        joined: set[int] = set().union(*(group[k] for k in a.order))
         for k in joined:
             group[k] = joined
     return sorted(max(group.values(), key=lambda g: (len(g), -min(g)))) if arms else []

@@ -19,7 +19,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from PIL import Image, ImageFilter
 from sqlalchemy import delete, func, select
@@ -28,7 +28,7 @@ from sqlalchemy.orm import Session
 
 from scsa_core.errors import StudyClosed, StudyError, StudyFull, StudyUnknown
 from scsa_core.study.database import Database
-from scsa_core.study.design import Cell, Plan, check_arm, draw
+from scsa_core.study.design import Cell, Kind, Plan, check_arm, draw
 from scsa_core.study.models import PairRow, ParticipantRow, PictureRow, StudyRow, TrialRow, VoteRow
 from scsa_core.study.stats import TIE, Answer
 
@@ -456,9 +456,10 @@ class Store:
             number = participants[trial.participant_id][0]
             answers.append(
                 Answer(
-                    number, trial.ordinal, trial.kind, trial.pair, tuple(trial.order), vote.choice, vote.ms, trial.good, trial.repeats
+                    number, trial.ordinal, cast(Kind, trial.kind), trial.pair, tuple(trial.order), vote.choice, vote.ms, trial.good,
+                    trial.repeats,
                 )
-            )
+            )  # fmt: skip
             at[number, trial.ordinal] = vote.at
         return Records(self._info(session, row), tuple(answers), at, {n: (s, f) for n, s, f in participants.values()})
 
