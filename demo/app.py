@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import gradio as gr
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
@@ -20,7 +21,10 @@ from .create import On, build_create
 from .desk import Desk
 from .header import Header, header_texts
 from .models import Models, Shelf, models_texts
+from .permalinks import LinkDesk, open_links
 from .settings import ROOT, Settings
+from .study import build_study
+from .study_web import Studies, StudyRedirect, routes
 from .text import Words, language, t
 from .theme import css, theme
 
@@ -32,6 +36,7 @@ def build_demo(settings: Settings, engine: Engine | None = None) -> gr.Blocks:
     """The page, not yet launched. engine: for tests."""
     engine = engine or Engine(settings.device)
     desk, words = Desk(engine, settings), Words()
+    links = LinkDesk(desk, settings)
     keep = settings.keep_hours * 3600
     demo: gr.Blocks
     with gr.Blocks(title=t("page.title"), delete_cache=(3600, keep), analytics_enabled=False, fill_width=True) as demo:
@@ -40,7 +45,11 @@ def build_demo(settings: Settings, engine: Engine | None = None) -> gr.Blocks:
         header = words.add(Header(elem_id="header"), texts=header_texts, lang=language)
         with gr.Tabs(elem_id="tabs"):
             with gr.Tab(t("tab.create"), id="create") as create:
-                parts = build_create(desk, words, stamp)
+                parts = build_create(desk, words, stamp, links)
+            if settings.studies:
+                with gr.Tab(t("tab.study"), id="study") as study:
+                    build_study(desk, words, Studies(settings.data, settings.database_url), settings, parts["painter"])
+                words.add(study, label="tab.study")
             with gr.Tab(t("tab.models"), id="models") as models:
                 shelf = Shelf(engine, may_fetch=settings.may_fetch)
                 listed = words.add(Models(items=shelf.items(), texts=models_texts("en"), elem_id="models-list"), texts=models_texts)
@@ -78,6 +87,7 @@ def build_demo(settings: Settings, engine: Engine | None = None) -> gr.Blocks:
         gr.on([demo.load, models.select, On(listed, "look")], follow, None, trigger_mode="multiple", **following)
         listed.fetch(fetch, None, trigger_mode="multiple", **following)
         listed.stop(stop, None, None, queue=False, trigger_mode="multiple", **quiet)
+        open_links(links, demo, parts)
         demo.unload(desk.close)
     if settings.preload:
         threading.Thread(target=_preload, args=(engine,), daemon=True, name="preload").start()
@@ -102,8 +112,13 @@ def launch_options(
         "ssr_mode": False,
         "footer_links": [],
         "allowed_paths": [],
-        "blocked_paths": [str(ROOT / "checkpoints")],
-        "app_kwargs": {"routes": [Route("/healthz", _health)], "docs_url": None, "redoc_url": None},
+        "blocked_paths": [str(ROOT / "checkpoints"), str(settings.data)],
+        "app_kwargs": {
+            "routes": [Route("/healthz", _health), *routes(Studies(settings.data, settings.database_url))],
+            "middleware": [Middleware(StudyRedirect)],
+            "docs_url": None,
+            "redoc_url": None,
+        },
     }
 
 

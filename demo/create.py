@@ -16,6 +16,7 @@ from .gallery import Cards, Gallery
 from .knobs import FIRST, SLIDERS, acts, changes_of, control
 from .map_tools import MapTools
 from .painter import Painter
+from .permalinks import LinkDesk, build_links, wire_links
 from .text import Words, painter_texts, t, texts
 
 # The stamp counts changes in the browser; `note` raises it before the render of the same change reads it.
@@ -36,7 +37,7 @@ class On:
         self.__self__, self.event_name = component, event_name
 
 
-def build_create(desk: Desk, words: Words, stamp: gr.Number) -> dict[str, Any]:
+def build_create(desk: Desk, words: Words, stamp: gr.Number, links: LinkDesk) -> dict[str, Any]:
     """Lay the tab out and wire it. Returns its components by name."""
     painter_value, view, example = desk.opening()
     model = example.backbone if example else "lite"
@@ -103,7 +104,9 @@ def build_create(desk: Desk, words: Words, stamp: gr.Number) -> dict[str, Any]:
                 there = view.download is not None
                 download = gr.DownloadButton(t("action.download"), value=view.download, interactive=there, elem_id="download")
                 words.add(download, label="action.download")
+                link, link_field = build_links(words)
                 reset = words.add(gr.Button(t("action.reset"), elem_id="reset"), value="action.reset")
+            link_field.render()
             notes = words.add(Notes(items=note_items(view), texts=notes_texts("en"), elem_id="notes"), texts=notes_texts)
     gallery = Gallery(cards.value("en"), texts=texts("en", "gallery."), elem_id="gallery")
     words.add(gallery, value=cards.value, texts=lambda lang: texts(lang, "gallery."))
@@ -141,6 +144,7 @@ def build_create(desk: Desk, words: Words, stamp: gr.Number) -> dict[str, Any]:
     models.change(lambda name: tick_style(desk, name), models, ticks, **_QUIET)
     method.input(desk.method, [models, method], components(SLIDERS), **_QUIET)
     reset.click(desk.reset, models, components(KNOBS), **_QUIET).then(desk.live, **rendering)
+    wire_links(links, by_name, link, link_field)
     return by_name
 
 

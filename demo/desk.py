@@ -309,15 +309,19 @@ class Desk:
         try:
             if example is None:
                 raise ScsaError("no such example")
-            view, knobs = self.place(session, example), self.knobs_of(example)
+            return in_order(PICKED, self.put(session, example))
         except (ScsaError, OSError):
             words = {"what": Said("error.example"), "kept": Said("error.kept"), "do": Said("error.do.other_example")}
             items = {"error": {k: s.to_dict() for k, s in words.items()}, "notes": []}
             return in_order(PICKED, {"notes": gr.update(items=items)})
+
+    def put(self, session: Session, example: Example) -> dict[str, Any]:
+        """Place an example: updates of PICKED. Raises ScsaError, OSError."""
+        view, knobs = self.place(session, example), self.knobs_of(example)
         session.backbone = example.backbone
         shown = self._knob_updates(example.backbone, example.method, knobs.size, knobs, session.lang)
         painter = gr.update(value=example.painter_value(example.files(publish)))
-        return in_order(PICKED, {"painter": painter, **view_updates(view, None), **shown})
+        return {"painter": painter, **view_updates(view, None), **shown}
 
     def model(self, request: gr.Request, *values: Any) -> list[Any]:
         """Another family: in- and outputs KNOBS. Knobs still at the old family's default move to the new one's."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from scsa_core.images import Limits
 from scsa_core.knobs import SIZES
@@ -18,7 +19,10 @@ class Settings:
 
     upload_megabytes: of one file. keep_hours: files of visitors are deleted after that.
     examples: folder with one folder per example. preload: load the model behind the first picture.
-    may_fetch: visitors may have this machine download weights.
+    may_fetch: visitors may have this machine download weights. data: folder of studies and kept links, which outlives the
+    process. database_url: of PostgreSQL, for studies; empty: SQLite in `data`. studies: whether visitors may make them;
+    study_megabytes: of all their pictures. link_days, link_megabytes: how long, and how many bytes of, kept links stay.
+    forgets: the data folder does not outlive a restart.
     """
 
     device: str = "auto"
@@ -29,6 +33,13 @@ class Settings:
     examples: Path = ROOT / "assets" / "examples"
     preload: bool = True
     may_fetch: bool = True
+    data: Path = ROOT / "data"
+    database_url: str = ""
+    studies: bool = True
+    study_megabytes: int = 2000
+    link_days: int = 30
+    link_megabytes: int = 500
+    forgets: bool = False
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -48,4 +59,26 @@ class Settings:
         # On a shared host the disk is not the visitors' to fill, unless the host says so.
         if os.environ.get("SCSA_FETCH", "0" if "SPACE_ID" in os.environ else "1") == "0":
             found = replace(found, may_fetch=False)
-        return found
+        return _with_data(found)
+
+
+def _with_data(found: Settings) -> Settings:
+    """SCSA_DATA, SCSA_DATABASE_URL, SCSA_STUDIES, SCSA_STUDY_MB, SCSA_LINK_DAYS and SCSA_LINK_MB.
+
+    A Space's own disk is forgotten at its restart, but for what is mounted at /data.
+    """
+    lasting = Path("/data")
+    on_space = "SPACE_ID" in os.environ
+    mounted = on_space and lasting.is_dir() and os.access(lasting, os.W_OK)
+    folder = os.environ.get("SCSA_DATA")
+    data = Path(folder).resolve() if folder else lasting / "scsa" if mounted else found.data
+    variables = {"study_megabytes": "SCSA_STUDY_MB", "link_days": "SCSA_LINK_DAYS", "link_megabytes": "SCSA_LINK_MB"}
+    numbers: dict[str, Any] = {name: int(os.environ[v]) for name, v in variables.items() if os.environ.get(v)}
+    return replace(
+        found,
+        data=data,
+        database_url=os.environ.get("SCSA_DATABASE_URL", ""),
+        studies=os.environ.get("SCSA_STUDIES") != "0",
+        forgets=on_space and not (mounted and data.is_relative_to(lasting)),
+        **numbers,
+    )

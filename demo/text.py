@@ -124,6 +124,8 @@ def _describe(error: BaseException, context: Mapping[str, Any]) -> tuple[Said, S
             return Said("error.weights_bad", {**model, **detail}), Said("error.do.lite")
         case errors.RecipeError():
             return Said("error.recipe", detail), Said("error.do.by_hand")
+        case errors.StudyError():
+            return Said("error.study", detail), Said("error.do.only_hint", {"hint": error.hint})
         case errors.OutOfMemory() | MemoryError():
             return Said("error.memory", {"size": context.get("size", "")}), Said("error.do.smaller_size")
     return Said("error.unexpected"), Said("error.do.again")

@@ -4,6 +4,93 @@ from __future__ import annotations
 
 STUDY_TEXT: dict[str, tuple[str, str]] = {
     "tab.study": ("Study", "研究"),
+    # kept links
+    "link.button": ("Link", "链接"),
+    "link.title": ("A kept result", "保留的结果"),
+    "link.until": ("Link, kept until {date} (copied)", "链接，保留至 {date}（已复制）"),
+    "link.opened": (
+        "Opened from a link that is kept until {date}; pictures are up to 512 pixels.",
+        "由链接打开，保留至 {date}；图片不超过 512 像素。",
+    ),
+    "link.gone": ("This link is unknown, or its time is over.", "此链接未知或已过期。"),
+    "link.not_shown": ("The picture shown is not of these settings yet.", "当前显示的图片尚未对应这些设置。"),
+    "link.do.render": ("Press Render, then Link.", "请先按“渲染”，再按“链接”。"),
+    "link.do.other": ("Choose an example, or add two pictures of your own.", "请选择示例，或添加您自己的两张图片。"),
+    # the host's tab
+    "study.line": (
+        "Ask people which picture they prefer, without telling them how it was made. You get a link to send, and a secret link for "
+        "the results.",
+        "在不告知制作方法的情况下，询问人们更喜欢哪张图片。您将得到一个可发送的链接，以及一个用于查看结果的私密链接。",
+    ),
+    "study.forgets": (
+        "**This host may forget its files when it restarts.** Download your results in time, or connect a database and a lasting folder.",
+        "**此主机重启后可能会丢失文件。**请及时下载结果，或连接数据库和持久文件夹。",
+    ),
+    "study.title": ("Title (participants see it)", "标题（参与者可见）"),
+    "study.question": ("Question", "问题"),
+    "study.question_default": (
+        "Which is the better painting of the photo in the style of the painting?",
+        "哪一张更好地以画作的风格描绘了照片？",
+    ),
+    "study.pairs": ("Pairs", "图片对"),
+    "study.add_current": ("Add the pair on Create", "添加“创作”中的图片对"),
+    "study.add_content": ("Upload a photo …", "上传照片 …"),
+    "study.add_style": ("Upload its painting …", "上传对应画作 …"),
+    "study.add_content_next": ("Now upload the photo.", "现在请上传照片。"),
+    "study.add_style_next": ("Now upload the painting.", "现在请上传画作。"),
+    "study.add_none": ("There are no two pictures on the Create tab yet.", "“创作”页尚无两张图片。"),
+    "study.add_full": ("{n} own pairs are the most.", "自有图片对最多 {n} 对。"),
+    "study.added": ("{name} is added.", "已添加{name}。"),
+    "study.own_pair": ("Own pair {n}", "自有图片对 {n}"),
+    "study.methods": ("Number of methods", "方法数量"),
+    "study.arm_name": ("Name (only you see it)", "名称（仅您可见）"),
+    "study.alpha1": ("α₁ (empty: default)", "α₁（空：默认）"),
+    "study.alpha2": ("α₂ (empty: default)", "α₂（空：默认）"),
+    "study.shown": ("Pictures at a time", "每次显示的图片"),
+    "study.shown_two": ("Two: A or B", "两张：A 或 B"),
+    "study.shown_three": ("Three: the best of A, B, C", "三张：A、B、C 中最佳"),
+    "study.trials": ("Trials a person", "每人题数"),
+    "study.checks": ("of these, attention checks (a blurred picture against a sound one)", "其中的检查题（模糊图与清晰图对比）"),
+    "study.repeat": ("and one repeat with the sides changed", "另含一道左右互换的重复题"),
+    "study.ties": ('Offer "No difference"', "提供“没有差别”选项"),
+    "study.more": ("Consent, end and limit", "同意书、结束语与人数上限"),
+    "study.most": ("Participants at most", "参与者人数上限"),
+    "study.consent": ("Consent text", "同意书"),
+    "study.consent_default": (
+        "You will see a photo, a painting, and pictures that a program made from both. Each time, choose the picture that answers the "
+        "question better. There is no right answer. Taking part is voluntary.",
+        "您将看到一张照片、一幅画，以及程序由两者生成的图片。请每次选择更符合问题的图片。没有标准答案。参与完全自愿。",
+    ),
+    "study.end": ("Text at the end", "结束语"),
+    "study.end_default": ("Thank you for taking part!", "感谢您的参与！"),
+    "study.privacy": (
+        "Privacy: answers are kept with a random number for each person and the time each answer took; no name, address or account. "
+        '"Delete everything" on the results page removes all of it.',
+        "隐私：回答仅与每人的随机编号及用时一起保存，不含姓名、地址或账号。在结果页点“删除全部”即可全部移除。",
+    ),
+    "study.build": ("Make the study", "制作研究"),
+    "study.stop": ("Stop", "停止"),
+    "study.painting": ("Preparing picture {n} of {total} …", "正在准备图片 {n} / {total} …"),
+    "study.stopped": ("Stopped; nothing was kept.", "已停止，未保存任何内容。"),
+    "study.built": (
+        "Ready: {pairs} pairs, {methods} methods. Each person sees {trials} trials: {main} comparisons, {checks} checks, and a repeat "
+        "where you chose it. Try it, then publish; an unpublished draft is deleted after a day.",
+        "已就绪：{pairs} 对图片，{methods} 种方法。每人 {trials} 题：{main} 次比较、{checks} 道检查题，以及所选的重复题。"
+        "请先试做再发布；未发布的草稿将在一天后删除。",
+    ),
+    "study.preview": ("Try it as a participant", "以参与者身份试做"),
+    "study.publish": ("Publish", "发布"),
+    "study.published": (
+        "Published. **Save the results link now: it is shown only this once.** Who has it sees the results and can delete the study.",
+        "已发布。**请立即保存结果链接：它只显示这一次。**拥有此链接的人可查看结果并删除研究。",
+    ),
+    "study.vote_link": ("Link for participants", "参与者链接"),
+    "study.results_link": ("Secret link for results", "结果的私密链接"),
+    "study.full_hint": ("Delete old studies on their results pages.", "请在结果页删除旧研究。"),
+    "study.other_method": ("Choose another method or model.", "请选择其他方法或模型。"),
+    "study.other_name": ("Give each its own name.", "请为每种方法取不同名称。"),
+    "error.study": ("This does not work yet: {detail}.", "暂时无法完成：{detail}。"),
+    "error.do.only_hint": ("{hint}", "{hint}"),
     # the participant's page
     "vote.title": ("A short study", "一项小研究"),
     "vote.loading": ("One moment …", "请稍候 …"),
@@ -47,9 +134,15 @@ STUDY_TEXT: dict[str, tuple[str, str]] = {
     "results.state_draft": ("Draft", "草稿"),
     "results.state_open": ("Open", "进行中"),
     "results.state_closed": ("Closed", "已结束"),
-    "results.people": ("{finished} finished, {open} under way, {excluded} left out", "{finished} 人完成，{open} 人进行中，排除 {excluded} 人"),
+    "results.people": (
+        "{finished} finished, {open} under way, {excluded} left out",
+        "{finished} 人完成，{open} 人进行中，排除 {excluded} 人",
+    ),
     "results.votes": ("{n} comparisons answered", "已回答 {n} 次比较"),
-    "results.none": ("No answers yet. Send the participants' link; this page follows by itself.", "尚无回答。请发送参与链接；此页面会自动更新。"),
+    "results.none": (
+        "No answers yet. Send the participants' link; this page follows by itself.",
+        "尚无回答。请发送参与链接；此页面会自动更新。",
+    ),
     "results.preference": ("Preference", "偏好"),
     "results.kept": ("without those left out", "排除后"),
     "results.all": ("everybody", "所有人"),
@@ -79,7 +172,10 @@ STUDY_TEXT: dict[str, tuple[str, str]] = {
     "results.consistency": ("Same answer to a repeat: {k} of {n}", "重复题回答一致：{k} / {n}"),
     "results.left": ("Position {name} chosen: {share} % ({low} to {high} %)", "选择位置 {name}：{share} %（{low} 至 {high} %）"),
     "results.alpha": ("Agreement between people (Krippendorff's α): {x}", "参与者间一致性（Krippendorff α）：{x}"),
-    "results.times": ("Seconds an answer took: {median} (10 % under {p10}, 10 % over {p90})", "每次回答用时：{median} 秒（10 % 少于 {p10}，10 % 多于 {p90}）"),
+    "results.times": (
+        "Seconds an answer took: {median} (10 % under {p10}, 10 % over {p90})",
+        "每次回答用时：{median} 秒（10 % 少于 {p10}，10 % 多于 {p90}）",
+    ),
     "results.rules": ("Left out, by rules fixed before the first answer", "按首个回答前确定的规则排除"),
     "results.rule_check": (
         "An obvious check missed (two, where six or more were given): {n}",
@@ -92,7 +188,10 @@ STUDY_TEXT: dict[str, tuple[str, str]] = {
     "results.close": ("Close the study", "结束研究"),
     "results.reopen": ("Open it again", "重新开放"),
     "results.delete": ("Delete everything", "删除全部"),
-    "results.delete_sure": ("Delete all answers and pictures of this study? This cannot be undone.", "删除此研究的全部回答和图片？此操作无法撤销。"),
+    "results.delete_sure": (
+        "Delete all answers and pictures of this study? This cannot be undone.",
+        "删除此研究的全部回答和图片？此操作无法撤销。",
+    ),
     "results.deleted": ("Everything of this study is deleted.", "此研究的全部内容已删除。"),
     "results.cancel": ("Cancel", "取消"),
     "results.vote_link": ("Participants' link", "参与链接"),

@@ -2,7 +2,7 @@
 "use strict";
 
 const root = document.getElementById("results");
-const study = new URLSearchParams(location.search).get("study") ?? "";
+const study = new URLSearchParams(location.search).get("study") || "none";
 const secret = location.hash.slice(1);
 const NAMES = ["A", "B", "C"];
 let texts = {};

@@ -3,7 +3,7 @@
 "use strict";
 
 const root = document.getElementById("vote");
-const study = new URLSearchParams(location.search).get("study") ?? "";
+const study = new URLSearchParams(location.search).get("study") || "none";
 const key = `scsa.study.${study}`;
 const NAMES = ["A", "B", "C"];
 const GUARD = 250; // ms: a key still held from the last trial is no answer
@@ -205,7 +205,9 @@ async function ask_(trial) {
   const question = node("div", "ask");
   const sources = node("div", "sources");
   for (const kind of ["content", "style"]) sources.append(source(kind, trial[kind]));
-  question.append(node("h1", "", info.question), sources);
+  const asked = node("h1", "", info.question);
+  asked.tabIndex = -1;
+  question.append(asked, sources);
 
   const status = node("p", "status");
   status.setAttribute("role", "status");
@@ -245,6 +247,7 @@ async function ask_(trial) {
   box.classList.remove("busy");
   box.removeAttribute("aria-busy");
   for (const button of all) button.disabled = false;
+  asked.focus({ preventScroll: true }); // a screen reader reads the question; the keys work from here
   startClock();
   preload(trial.number);
 

@@ -7,7 +7,8 @@ from scsa_core.commands.bench import BENCH
 from scsa_core.commands.checkpoints import CHECKPOINTS
 from scsa_core.commands.render import RENDER
 from scsa_core.commands.segment import SEGMENT
+from scsa_core.commands.study import STUDY
 
-COMMANDS: tuple[Command, ...] = (RENDER, SEGMENT, CHECKPOINTS, BENCH)
+COMMANDS: tuple[Command, ...] = (RENDER, SEGMENT, CHECKPOINTS, STUDY, BENCH)
 
 __all__ = ["COMMANDS", "Command", "UsageError"]

@@ -281,7 +281,8 @@ def _largest_group(answers: Iterable[Answer], arms: int) -> list[int]:
         joined: set[int] = set().union(*(group[k] for k in a.order))
         for k in joined:
             group[k] = joined
-    return sorted(max(group.values(), key=lambda g: (len(g), -min(g)))) if arms else []
+    largest: set[int] = max(group.values(), key=lambda g: (len(g), -min(g)), default=set())
+    return sorted(largest)
 
 
 # -- the rest -------------------------------------------------------------------------
@@ -361,9 +362,7 @@ def per_pair(answers: Iterable[Answer]) -> list[PairRow]:
         votes = list(given)
         counts = {arm: sum(a.chosen == arm for a in votes) for arm in arms}
         ties = sum(a.choice == TIE for a in votes)
-        rows.append(
-            PairRow(pair, arms, counts, ties, share(counts[arms[0]], len(votes) - ties), float(np.median([a.ms for a in votes])))
-        )
+        rows.append(PairRow(pair, arms, counts, ties, share(counts[arms[0]], len(votes) - ties), float(np.median([a.ms for a in votes]))))
     return rows
 
 

@@ -253,6 +253,16 @@ class Store:
         self.database.write(work)
         shutil.rmtree(self._folder(study), ignore_errors=True)
 
+    def renew(self, study: str) -> str:
+        """A new secret for the results; the old link stops working. For whoever has the machine."""
+        secret = secrets.token_urlsafe(24)
+
+        def work(session: Session) -> None:
+            self._row(session, study, lock=True).results_hash = _hash(secret)
+
+        self.database.write(work)
+        return secret
+
     def sweep(self) -> None:
         """Drop drafts older than a day, and folders that no study owns any more."""
         limit = self._now() - DRAFT_MS

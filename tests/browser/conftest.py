@@ -39,6 +39,7 @@ def app_url(tmp_path_factory):
         port = s.getsockname()[1]
     log = tmp_path_factory.mktemp("app") / "log"
     environment = os.environ | {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": str(log.parent / "files")}
+    environment["SCSA_DATA"] = str(log.parent / "data")
     # The app needs no internet, and here it has none: whatever it asks for is refused at once.
     environment |= dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
     environment |= dict.fromkeys(("no_proxy", "NO_PROXY"), "127.0.0.1,localhost")

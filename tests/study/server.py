@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import types
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -10,6 +11,11 @@ sys.path.insert(0, str(ROOT))
 
 
 def main() -> None:
+    # The routes need nothing of the engine: without the package's own __init__ no torch is loaded, and the server is soon up.
+    bare = types.ModuleType("scsa_core")
+    bare.__path__ = [str(ROOT / "scsa_core")]
+    sys.modules["scsa_core"] = bare
+
     import uvicorn
     from starlette.applications import Starlette
     from starlette.middleware import Middleware

@@ -316,3 +316,26 @@ def test_a_busy_database_is_waited_for(tmp_path):
     timer.join()
     other.close()
     store.close()
+
+
+def test_the_command_line_lists_exports_renews_and_deletes(store, database_url, capsys):
+    from scsa_core.cli import main
+
+    study, secret = opened(store, title="A title")
+    token, _ = store.start(study)
+    store.vote(study, token, 1, 0, 1000)
+    where = ["study", "--data", str(store.folder), *(["--database", database_url] if database_url else [])]
+
+    def run(*arguments):
+        assert main([*where, *arguments]) == 0
+        return capsys.readouterr().out
+
+    assert study in run("list") and "A title" in run("list")
+    assert json.loads(run("list", "--json"))[0]["votes"] == 1
+    assert run("export", study).count("\n") == 2 and json.loads(run("export", study, "--format", "json"))["votes"] == 1
+    fresh = run("link", study).strip().split("#")[1]
+    with pytest.raises(StudyUnknown):
+        store.records(study, secret)
+    assert store.records(study, fresh).info.id == study
+    run("delete", study)
+    assert store.studies() == [] and main([*where, "delete", study]) == 2
