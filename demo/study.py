@@ -13,7 +13,7 @@ import gradio as gr
 from PIL import Image
 
 from scsa_core.engine import RenderRequest
-from scsa_core.errors import Cancelled, ScsaError, StudyError
+from scsa_core.errors import Cancelled, KnobError, ScsaError, StudyError
 from scsa_core.images import load_image, working_size
 from scsa_core.knobs import ALL_METHODS, Knobs, Method
 from scsa_core.labels import LabelMap
@@ -164,7 +164,8 @@ class StudyDesk:
             design.plan(len(chosen))
             if await asyncio.to_thread(lambda: self.studies.store.used_bytes()) > self.settings.study_megabytes * 1e6:
                 raise StudyError("the space that this host keeps for studies is used up", hint=t("study.full_hint", lang))
-            pairs, total = [], len(chosen) * len(arms)
+            pairs: list[PairPictures] = []
+            total = len(chosen) * len(arms)
             for source in chosen:
                 renders: list[Image.Image] = []
                 for arm in arms:
@@ -217,7 +218,7 @@ class StudyDesk:
             method = next((m for m in ALL_METHODS if m == row["method"]), "scsa")
             if method not in info.capabilities.methods:
                 raise StudyError(f"{info.title} has no method {method}", hint=t("study.other_method", lang))
-            alphas = [None if row[a] is None else float(row[a]) for a in ("alpha1", "alpha2")]
+            alphas = [_number(row[a], a) for a in ("alpha1", "alpha2")]
             name = str(row["name"] or "").strip()[:60] or f"{info.title} {t(f'method.{method}', lang)}"
             arms.append(Arm(name, info.name, method, *alphas))
         names = [arm.name for arm in arms]
@@ -287,7 +288,8 @@ def build_study(desk: Desk, words: Words, studies: Studies, settings: Settings, 
         return words.add(kind(label=t(key), elem_id=f"study-{name}", interactive=True, **options), label=key)
 
     def button(key: str, name: str, **options: Any) -> gr.Button:
-        return words.add(gr.Button(t(key), elem_id=f"study-{name}", **options), value=key)
+        made: gr.Button = words.add(gr.Button(t(key), elem_id=f"study-{name}", **options), value=key)
+        return made
 
     def text(key: str, name: str) -> None:
         words.add(gr.Markdown(t(key), elem_id=f"study-{name}"), value=key)
@@ -310,7 +312,7 @@ def build_study(desk: Desk, words: Words, studies: Studies, settings: Settings, 
                     for side in SIDES
                 }
             form["methods"] = box(gr.Radio, "study.methods", "methods", choices=[2, 3, 4], value=2)
-            rows, arms, menu = [], [], {"filterable": False, "min_width": 120}
+            rows, arms, menu, empty = [], [], {"filterable": False, "min_width": 120}, {"placeholder": "auto"}
             for k in range(MAX_METHODS):
                 with gr.Row(visible=k < 2, elem_classes=["study-arm"]) as row:
                     method = ("baseline", "scsa", "sca", "ssa")[k]
@@ -324,16 +326,17 @@ def build_study(desk: Desk, words: Words, studies: Studies, settings: Settings, 
                             box(gr.Dropdown, "knob.method", f"method-{k}", choices=host.methods("en"), value=method, **menu),
                             choices=host.methods,
                         ),
-                        "alpha1": box(gr.Number, "study.alpha1", f"alpha1-{k}", value=None, minimum=0, maximum=2, step=0.05, min_width=80),
-                        "alpha2": box(gr.Number, "study.alpha2", f"alpha2-{k}", value=None, minimum=0, maximum=2, step=0.05, min_width=80),
+                        "alpha1": box(gr.Textbox, "study.alpha1", f"alpha1-{k}", max_length=6, min_width=80, **empty),
+                        "alpha2": box(gr.Textbox, "study.alpha2", f"alpha2-{k}", max_length=6, min_width=80, **empty),
                     }  # fmt: skip
                 rows.append(row)
                 arms += [arm[name] for name in ARM]
+            text("study.arms_help", "arms-help")
         with gr.Column(scale=2, min_width=320):
             shown = lambda lang: [(t("study.shown_two", lang), 2), (t("study.shown_three", lang), 3)]  # noqa: E731
             form["shown"] = words.add(box(gr.Radio, "study.shown", "shown", choices=shown("en"), value=2), choices=shown)
-            form["trials"] = box(gr.Slider, "study.trials", "trials", minimum=4, maximum=60, step=1, value=20)
-            form["checks"] = box(gr.Slider, "study.checks", "checks", minimum=0, maximum=8, step=1, value=4)
+            form["trials"] = box(gr.Slider, "study.trials", "trials", minimum=4, maximum=60, step=1, value=20, buttons=[])
+            form["checks"] = box(gr.Slider, "study.checks", "checks", minimum=0, maximum=8, step=1, value=4, buttons=[])
             form["repeat"] = box(gr.Checkbox, "study.repeat", "repeat", value=True)
             form["ties"] = box(gr.Checkbox, "study.ties", "ties", value=False)
             with gr.Accordion(t("study.more"), open=False, elem_id="study-more") as more:
@@ -375,6 +378,18 @@ def build_study(desk: Desk, words: Words, studies: Studies, settings: Settings, 
     stop.click(host.stop, own, None, queue=False, **_QUIET)
     published = publish.click(host.publish, own, [own, status, preview, publish, links, vote, results], trigger_mode="once", **_QUIET)
     published.then(None, vote, vote, js=_FULL, **_QUIET).then(None, results, results, js=_FULL, **_QUIET)
+
+
+def _number(text: Any, knob: str) -> float | None:
+    """A number typed by a person, None where the field is empty. Raises KnobError."""
+    said = str(text or "").strip().replace(",", ".")
+    if not said:
+        return None
+    try:
+        value = float(said)
+    except ValueError as error:
+        raise KnobError(f"{knob} must be a number, not {said!r}", knob=knob) from error
+    return float(getattr(Knobs().replace(**{knob: value}), knob))  # refuses what is out of range
 
 
 def _on(handler: Any, side: str) -> Any:

@@ -114,6 +114,7 @@ function table(head, rows) {
 
 function scores(data, names) {
   const found = data.kept.scores;
+  if (!data.kept.votes) return node("span");
   const rows = found.values.map(({ arm, score, interval }) => [
     names[arm], score.toFixed(2), interval ? `${interval[0].toFixed(2)} … ${interval[1].toFixed(2)}` : "–",
   ]);
@@ -124,6 +125,7 @@ function scores(data, names) {
 }
 
 function pairs(data, names) {
+  if (!data.kept.votes) return node("span");
   const rows = data.kept.pairs.map((row) => {
     const pictures = node("td", "pictures");
     for (const role of ["content", "style", ...row.arms.map(String)]) {
@@ -143,7 +145,7 @@ function pairs(data, names) {
   });
   const first = data.study.arms[0]?.name ?? "";
   return panel(word("pairs"), node("p", "soft", word("kept")),
-    table(["", word("pair"), word("method"), word("ties"), `${first} · 95 %`, word("seconds")], rows));
+    table(["", word("pair"), word("column_votes"), word("ties"), `${first} · 95 %`, word("seconds")], rows));
 }
 
 function quality(data) {

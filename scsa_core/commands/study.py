@@ -8,7 +8,7 @@ import os
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from scsa_core.commands.base import Command
 
@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def run_list(args: argparse.Namespace, store: Store) -> None:
-    rows = []
+    rows: list[dict[str, Any]] = []
     for info in store.studies():
         records = store.records_of(info.id)
         created = datetime.fromtimestamp(info.created / 1000, UTC).strftime("%Y-%m-%d")
