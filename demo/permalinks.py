@@ -48,7 +48,7 @@ class LinkDesk:
             job = self.desk.job(session, Values.of(values))
             shown = isinstance(job, Job) and session.full is not None and session.shown == job.fingerprint()
             if not isinstance(job, Job) or not shown:
-                return [gr.skip(), gr.update(items=_items("link.not_shown", "link.do.render"))]
+                return [gr.skip(), gr.update(items=_items("error.link_not_shown", "error.do.link_render"))]
             mark = session.key, job.fingerprint()
             if mark not in self._made:
                 same = session.baseline_key == job.baseline_key() and session.view.baseline
@@ -74,11 +74,11 @@ class LinkDesk:
             example = usable(kept.example, ready, lambda name: engine.info(name).capabilities.methods, self.settings.sizes)
             changes = self.desk.put(session, example)
         except LinkGone:
-            return in_order(PICKED, {"notes": gr.update(items=_items("link.gone", "link.do.other"))})
+            return in_order(PICKED, {"notes": gr.update(items=_items("error.link_gone", "error.do.link_other"))})
         except Exception:
             log.exception("a kept render could not be opened")
-            return in_order(PICKED, {"notes": gr.update(items=_items("link.gone", "link.do.other"))})
-        notes = [Said("link.opened", {"date": _date(kept.expires)})]
+            return in_order(PICKED, {"notes": gr.update(items=_items("error.link_gone", "error.do.link_other"))})
+        notes = [Said("note.link_opened", {"date": _date(kept.expires)})]
         if example.backbone != kept.example.backbone:
             notes.append(Said("note.restored_model", {"model": kept.example.backbone, "used": engine.info(example.backbone).title}))
         session.view = replace(session.view, notes=tuple(notes))

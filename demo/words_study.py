@@ -8,14 +8,14 @@ STUDY_TEXT: dict[str, tuple[str, str]] = {
     "link.button": ("Link", "链接"),
     "link.title": ("A kept result", "保留的结果"),
     "link.until": ("Link, kept until {date} (copied)", "链接，保留至 {date}（已复制）"),
-    "link.opened": (
+    "note.link_opened": (
         "Opened from a link that is kept until {date}; pictures are up to 512 pixels.",
         "由链接打开，保留至 {date}；图片不超过 512 像素。",
     ),
-    "link.gone": ("This link is unknown, or its time is over.", "此链接未知或已过期。"),
-    "link.not_shown": ("The picture shown is not of these settings yet.", "当前显示的图片尚未对应这些设置。"),
-    "link.do.render": ("Press Render, then Link.", "请先按“渲染”，再按“链接”。"),
-    "link.do.other": ("Choose an example, or add two pictures of your own.", "请选择示例，或添加您自己的两张图片。"),
+    "error.link_gone": ("This link is unknown, or its time is over.", "此链接未知或已过期。"),
+    "error.link_not_shown": ("The picture shown is not of these settings yet.", "当前显示的图片尚未对应这些设置。"),
+    "error.do.link_render": ("Press Render, then Link.", "请先按“渲染”，再按“链接”。"),
+    "error.do.link_other": ("Choose an example, or add two pictures of your own.", "请选择示例，或添加您自己的两张图片。"),
     # the host's tab
     "study.line": (
         "Ask people which picture they prefer, without telling them how it was made. You get a link to send, and a secret link for "

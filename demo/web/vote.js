@@ -229,7 +229,8 @@ async function ask_(trial) {
   });
   const same = info.ties ? node("button", "same", word("same")) : null;
   const flip = trial.options.length === 2 ? node("button", "flip", word("flip")) : null;
-  foot.append(status, ...[picks[0], flip, same, ...picks.slice(1)].filter(Boolean));
+  const row = picks.length === 2 ? [picks[0], flip, same, picks[1]] : [...picks, same];
+  foot.append(status, ...row.filter(Boolean));
   const hint = [word(trial.options.length === 2 ? "keys_two" : "keys_three"), info.ties ? word("keys_same") : ""].filter(Boolean).join(" · ");
   foot.append(node("p", "hint", hint));
   box.append(top, question, choices, foot);
