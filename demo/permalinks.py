@@ -81,7 +81,7 @@ class LinkDesk:
         notes = [Said("note.link_opened", {"date": _date(kept.expires)})]
         if example.backbone != kept.example.backbone:
             notes.append(Said("note.restored_model", {"model": kept.example.backbone, "used": engine.info(example.backbone).title}))
-        session.view = replace(session.view, notes=tuple(notes))
+        session.view = replace(session.view, said=Said("status.linked"), notes=tuple(notes))
         return in_order(PICKED, {**changes, **view_updates(session.view, None)})
 
 

@@ -8,6 +8,7 @@ STUDY_TEXT: dict[str, tuple[str, str]] = {
     "link.button": ("Link", "链接"),
     "link.title": ("A kept result", "保留的结果"),
     "link.until": ("Link, kept until {date} (copied)", "链接，保留至 {date}（已复制）"),
+    "status.linked": ("The result that was kept", "当时保留的结果"),
     "note.link_opened": (
         "Opened from a link that is kept until {date}; pictures are up to 512 pixels.",
         "由链接打开，保留至 {date}；图片不超过 512 像素。",

@@ -138,7 +138,7 @@ def test_a_result_becomes_a_link_that_brings_everything_back(opened, app_url):
     other = opened(link)
     other.locator("#painter").get_by_text("Hair").first.wait_for()
     other.get_by_text("Opened from a link that is kept until").wait_for()
-    assert "Stored result" in other.locator("#compare [role=status]").first.inner_text()
+    assert "The result that was kept" in other.locator("#compare [role=status]").first.inner_text()
     assert other.locator("#knob-alpha1 input[type=number]").input_value() == alpha
     shot(other, "link-opened-1440")
 
