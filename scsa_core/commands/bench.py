@@ -1,4 +1,4 @@
-"""`scsa bench attention` and `scsa bench render`: times as ratios against something run beside them; `scsa bench maps`: the segmenter."""
+"""`scsa bench`: attention, render and families as ratios against something run beside them; maps: the segmenter's quality."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from pathlib import Path
 
 import torch
 
-from scsa_core.commands import bench_attention, bench_maps, bench_render
+from scsa_core.commands import bench_attention, bench_families, bench_maps, bench_render
 from scsa_core.commands.base import Command, UsageError, positive
+from scsa_core.knobs import Knobs
 
 MB = 1e6
 
@@ -18,10 +19,13 @@ MB = 1e6
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "what",
-        choices=("attention", "render", "maps"),
-        help="The attention alone, a whole render with lite, or the segmenter against maps made by hand.",
+        choices=("attention", "render", "families", "maps"),
+        help="The attention alone, a whole render with lite, the paper's families on random weights against the reference, "
+        "or the segmenter against maps made by hand.",
     )
-    parser.add_argument("--size", type=positive, metavar="N", help="Tokens a side (attention, default 64) or pixels (render, default 512).")
+    parser.add_argument(
+        "--size", type=positive, metavar="N", help="Tokens a side (attention, default 64) or pixels (render and families, default 512)."
+    )
     parser.add_argument("--repeat", type=positive, default=5, metavar="N", help="Rounds (default: %(default)s).")
     parser.add_argument("--threads", type=positive, metavar="N", help="Threads to compute with (default: torch's own choice).")
     parser.add_argument("--pairs", type=Path, metavar="DIR", help="maps: a folder of <id>/ with pictures and their true maps.")
@@ -41,6 +45,8 @@ def run(args: argparse.Namespace) -> int:
         if not 4 <= side <= 256:
             raise UsageError(f"--size must lie between 4 and 256 tokens, not {side}")
         attention(side, args.repeat)
+    elif args.what == "families":
+        families(args.size or 512, args.repeat, args.threads)
     else:
         render(args.size or 512, args.repeat)
     return 0
@@ -86,6 +92,38 @@ def render(size: int, repeat: int) -> None:
     print(f"cold by stage, s: {stages}")
     print(f"loading the model: {outcome.load_seconds:.2f} s; peak memory of the process: {outcome.peak_bytes / 1e9:.2f} GB")
     print(f"share: of a 512 -> 512 3x3 convolution at 64x64, which reaches {outcome.convolution / 1e9:.0f} GFLOP/s here.")
+
+
+def families(size: int, repeat: int, threads: int | None = None) -> None:
+    """Measure and print the table of `bench families`; a family's rows appear as soon as they are known. Raises KnobError."""
+    Knobs(size=size)
+    print(f"{size}x{size}, {bench_families.REGIONS} regions, random weights; median of {repeat} (lowest to highest); {_machine()}")
+    widths = (8, 12, 24, 12, 9, 8, 7)
+    print(_row(("family", "what", "here", "reference", "faster", "bar", "holds"), widths))
+    for name, case in bench_families.CASES.items():
+        m = bench_families.measure(name, size, repeat, threads)
+        for what, seconds, bar in (("cold SCSA", m.cold, case.cold), ("move of α₁", m.moved, case.moved)):
+            faster = m.faster(seconds, case.seconds)
+            said = ("-", "-") if bar is None else (f"{bar:.1f}x", _yes(faster >= bar))
+            print(_row((name, what, f"{_spread(seconds)} s", f"{case.seconds} s", f"{faster:.1f}x", *said), widths))
+        slowest = statistics.median(m.maps)
+        cells = (f"{1e3 * slowest:.0f} ms", f"{bench_families.REFERENCE_MAPS:.0f} s")
+        faster = m.faster(m.maps, bench_families.REFERENCE_MAPS)
+        limit = f"{1e3 * bench_families.MAPS_BAR:.0f} ms"
+        print(_row((name, "label maps", *cells, f"{faster:.0f}x", limit, _yes(slowest <= bench_families.MAPS_BAR)), widths))
+        here, there = m.peak_bytes / 1e9, case.peak_bytes / 1e9
+        said = ("-", "-") if case.memory is None else (f"{case.memory / 1e9:.2f} GB", _yes(m.peak_bytes <= case.memory))
+        print(_row((name, "peak memory", f"{here:.2f} GB", f"{there:.2f} GB", f"{there / here:.1f}x", *said), widths))
+        stages = ", ".join(f"{stage} {s:.2f}" for stage, s in m.stages.items() if stage != "total")
+        rate = f"{statistics.median(m.rates) / 1e9:.0f} ({min(m.rates) / 1e9:.0f} to {max(m.rates) / 1e9:.0f})"
+        print(f"  {name}: convolution beside it {rate} GFLOP/s; last cold render by stage, s: {stages}", flush=True)
+    there_rate = bench_families.REFERENCE_RATE / 1e9
+    print(f"reference: the public implementation's own whole render on 2 idle cores that convolve at {there_rate:.0f} GFLOP/s.")
+    print("faster: its seconds times its rate over ours times ours, round by round; memory as it is. Convolution: 512 -> 512, 3x3, 64x64.")
+
+
+def _yes(holds: bool) -> str:
+    return "yes" if holds else "no"
 
 
 def _spread(seconds: Sequence[float]) -> str:
