@@ -72,7 +72,8 @@ def model_states(engine: Engine, *, segmenter: bool = False) -> list[ModelState]
     for state in engine.backbones():
         info, name = state.info, state.info.name
         knobs = Knobs.for_family(info.defaults)
-        common: dict[str, Any] = {"licence": info.licence, "alphas": (knobs.alpha1, knobs.alpha2)}
+        alphas = (knobs.alpha1, knobs.alpha2) if "alpha1" in info.capabilities.knobs else None
+        common: dict[str, Any] = {"licence": info.licence, "alphas": alphas}
         if state.ready or name not in listed:
             reason = "" if state.ready else " ".join(f"{part.rstrip('.')}." for part in (state.reason, state.hint) if part)
             found.append(ModelState(name, info.title, "ready" if state.ready else "unavailable", reason=reason, **common, **_listed(name)))

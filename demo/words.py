@@ -348,6 +348,16 @@ TEXT: dict[str, tuple[str, str]] = {
         "扩散模型，基于 Stable Diffusion 1.4 或 1.5；没有 GPU 时每张需数分钟。论文中的第三个系列。",
     ),
     "family.styleid.licence": ("CreativeML Open RAIL-M: use-based restrictions apply", "CreativeML Open RAIL-M：对用途有限制"),
+    "family.mast.line": (
+        "A rival to compare with: one linear map between the two pictures' features. Ready at once.",
+        "用于对比的方法：两张图片特征之间的一个线性映射。立即可用。",
+    ),
+    "family.mast.licence": ("Apache-2.0; its VGG-16 part CC BY 4.0", "Apache-2.0；其中 VGG-16 部分为 CC BY 4.0"),
+    "family.strotss.line": (
+        "A strong, slow rival to compare with: paints by optimisation, for many minutes, and shows its way. Starts by Render only.",
+        "用于对比的强而慢的方法：通过优化绘制，需许多分钟，并显示过程。仅在按“渲染”后开始。",
+    ),
+    "family.strotss.licence": ("Apache-2.0; its VGG-16 part CC BY 4.0", "Apache-2.0；其中 VGG-16 部分为 CC BY 4.0"),
     "family.sam.line": ("Finds regions for Auto; one of its three sizes is enough.", "为“自动”寻找区域；三种规模有其一即可。"),
     "family.sam.licence": ("Apache-2.0", "Apache-2.0"),
 }

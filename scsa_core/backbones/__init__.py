@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from scsa_core import checkpoints
-from scsa_core.backbones import lite, sanet, stytr2
+from scsa_core.backbones import lite, mast, sanet, strotss, stytr2
 from scsa_core.backbones.base import Backbone, BackboneInfo
 
 
@@ -30,6 +30,8 @@ FAMILIES: dict[str, Family] = {
     "lite": Family(lite.INFO, lite.Lite.load, lite.FILES),
     "sanet": Family(sanet.INFO, sanet.SANet.load, tuple(("sanet", name) for name in sanet.FILES)),
     "stytr2": Family(stytr2.INFO, stytr2.StyTr2.load, tuple(("stytr2", name) for name in stytr2.FILES)),
+    "mast": Family(mast.INFO, mast.Mast.load, mast.FILES),
+    "strotss": Family(strotss.INFO, strotss.Strotss.load, strotss.FILES),
 }
 
 __all__ = ["FAMILIES", "Backbone", "BackboneInfo", "Family"]

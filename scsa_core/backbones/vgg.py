@@ -73,6 +73,12 @@ SANET_DECODER = (
     ConvSpec("25", 64, 64), ConvSpec("28", 64, 3, relu=False),
 )  # fmt: skip
 
+VGG16_DIVISORS = {
+    "relu1_1": 20.9, "relu1_2": 112.0, "relu2_1": 180.4, "relu2_2": 197.0, "relu3_1": 235.4, "relu3_2": 249.0,
+    "relu3_3": 157.0, "relu4_1": 129.0, "relu4_2": 1.0, "relu4_3": 15.8, "relu5_1": 16.1, "relu5_2": 1.0, "relu5_3": 0.94,
+}  # fmt: skip
+"""Mean activations of VGG-16's layers over 71 pictures, part of the definition of `vgg16-n`; 1 where none is published."""
+
 
 def until(specs: tuple[ConvSpec, ...], tap: str) -> tuple[ConvSpec, ...]:
     """The part of a stack that ends with the layer named `tap`."""
