@@ -21,6 +21,7 @@ from scsa_core.progress import CancelToken, ProgressCallback
 from scsa_core.registry import WeightsFile, families
 
 _BEYOND = {f"{n}.{kind}" for n in (45, 48, 51) for kind in ("weight", "bias")}  # layers after relu5_1, which nobody needs
+_MEASURES = ("inception", "art_inception", "lpips")
 Build = Callable[[], nn.Module]
 STABLE_DIFFUSION = {
     "model.diffusion_model.input_blocks.0.0.weight": (320, 4, 3, 3),
@@ -46,6 +47,11 @@ def check(file: WeightsFile, path: Path) -> int:
     if file.name == "vgg_normalised.pth":
         wanted = {k: v for k, v in tensors.items() if k not in _BEYOND}
     module = module_of(file)
+    if file.family in _MEASURES:
+        wanted = {k: v for k, v in tensors.items() if not k.startswith(("fc.", "AuxLogits.", "classifier."))}
+        for name in module.state_dict():  # older files have no counters of batches
+            if name.endswith("num_batches_tracked"):
+                wanted.setdefault(name, torch.zeros(()))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch warns that a module without memory keeps nothing: that is the point
         checkpoints.load_into(module, wanted, what)
@@ -53,8 +59,9 @@ def check(file: WeightsFile, path: Path) -> int:
 
 
 def module_of(file: WeightsFile) -> nn.Module:
-    """The module that a file of `sanet`, `stytr2` or `sam` fills, with shapes and without memory."""
+    """The module that a file of a family other than `styleid` fills, with shapes and without memory."""
     builders: dict[str, Callable[[str], nn.Module]] = {"sanet": _sanet, "stytr2": _stytr2, "sam": _sam}
+    builders |= dict.fromkeys(_MEASURES, _measure)
     with torch.device("meta"):
         return builders[file.family](file.name)
 
@@ -91,6 +98,15 @@ def _sam(name: str) -> nn.Module:
     kind = "_".join(name.split("_")[1:3])
     module: nn.Module = sam_model_registry[kind](checkpoint=None)
     return module
+
+
+def _measure(name: str) -> nn.Module:
+    from scsa_core.metrics import inception, lpips
+
+    kinds = {file: kind for kind, (_, file) in inception.FILES.items()}
+    if name in kinds:
+        return inception.build(kinds[name])
+    return lpips.alexnet() if name == lpips.FILES[0][1] else lpips.channel_weights()
 
 
 def _stable_diffusion(tensors: Mapping[str, Tensor], what: str) -> None:

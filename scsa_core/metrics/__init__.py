@@ -5,7 +5,20 @@ size and set of pairs.
 """
 
 from scsa_core.metrics.cfsd import cfsd
+from scsa_core.metrics.colour import colour_distance, region_colour_distance
+from scsa_core.metrics.content_distance import content_distance
 from scsa_core.metrics.network import MetricNetwork
-from scsa_core.metrics.regions import RegionScores, region_scores
+from scsa_core.metrics.regions import RegionScores, RegionTarget, region_scores
+from scsa_core.metrics.trivial import colour_match
 
-__all__ = ["MetricNetwork", "RegionScores", "cfsd", "region_scores"]
+__all__ = [
+    "MetricNetwork",
+    "RegionScores",
+    "RegionTarget",
+    "cfsd",
+    "colour_distance",
+    "colour_match",
+    "content_distance",
+    "region_colour_distance",
+    "region_scores",
+]

@@ -1,4 +1,11 @@
-"""Style distances per region: SSL, Gram and sliced Wasserstein.
+"""Style distances per region: SSL, Gram and sliced Wasserstein, on relu1_1, 2_1, 3_1, 4_1 and 5_1.
+
+    SSL   mean_ch (mu_x - mu_s)^2 + mean_ch (sigma_x - sigma_s)^2    sigma = sqrt(var + 1e-5)
+    Gram  |G_x - G_s|_F / |G_s|_F                                    G = sum w f f^T / sum w
+    SWD   mean (q_x - q_s)^2 over 64 fixed directions and 256 quantile levels
+
+SSL's name is the SCSA paper's, which prints no formula; this one is the layer-wise style
+loss of MicroAST (AAAI 2023) on a region's tokens. SWD: Heitz et al. 2021 (arXiv 2006.07229).
 
 w_r(i) is the share of token i's cell that region r covers, 0 where the share is at most a
 half. A region counts if it covers at least 1 % of both pictures; regions are averaged by
@@ -22,6 +29,7 @@ MIN_SHARE = 0.01
 EPS = 1e-5
 DIRECTIONS = 64
 MAX_TOKENS = 16384
+Grids = Mapping[str, tuple[int, int]]
 LEVELS = (torch.arange(256, dtype=torch.float32) + 0.5) / 256
 
 
@@ -70,6 +78,72 @@ def _statistics(f: Tensor, w: Tensor, layer: str) -> _Style | None:
     return _Style(mean, deviation, gram, torch.quantile(directions @ x, LEVELS, dim=1))
 
 
+@dataclass(frozen=True)
+class _Region:
+    """A content region that counts: its share of the picture, its token weights and its style at each layer."""
+
+    region: int
+    area: float
+    weights: dict[str, Tensor]
+    style: dict[str, _Style]
+
+
+@dataclass(frozen=True)
+class RegionTarget:
+    """What every result of one directed pair is compared with: the style's statistics, computed once."""
+
+    regions: tuple[_Region, ...]
+
+    @classmethod
+    def of(
+        cls, style: Mapping[str, Tensor], content_ids: np.ndarray, style_ids: np.ndarray, grids: Grids, links: Links | None = None
+    ) -> RegionTarget:
+        """style: {layer: (C, h, w)} from the metric network; ids (H, W) at any size of the same aspect.
+
+        grids: {layer: (h, w)} of the results. Raises ValueError when no region covers 1 % of both pictures.
+        """
+        found = []
+        for region in np.unique(content_ids).tolist():
+            sources = tuple((links or {}).get(region, (region,)))
+            area = float((content_ids == region).mean())
+            if area < MIN_SHARE or float(np.isin(style_ids, sources).mean()) < MIN_SHARE:
+                continue
+            weights = {layer: cell_weights(content_ids, (region,), *grids[layer]) for layer in LAYERS}
+            there = {
+                layer: _statistics(style[layer].flatten(1), cell_weights(style_ids, sources, *style[layer].shape[1:]), layer)
+                for layer in LAYERS
+            }
+            found.append(_Region(region, area, weights, {k: v for k, v in there.items() if v is not None}))
+        if not found:
+            raise ValueError("no region covers 1 % of both pictures")
+        return cls(tuple(found))
+
+    def score(self, result: Mapping[str, Tensor]) -> RegionScores:
+        """SSL, Gram and SWD of a result's {layer: (C, h, w)}."""
+        sums, areas = np.zeros(3), 0.0
+        layers: dict[str, list[tuple[float, float]]] = {layer: [] for layer in LAYERS}
+        by_region = {}
+        for r in self.regions:
+            rows = []
+            for layer, b in r.style.items():
+                a = _statistics(result[layer].flatten(1), r.weights[layer], layer)
+                if a is None:
+                    continue
+                ssl = ((a.mean - b.mean).square().mean() + (a.deviation - b.deviation).square().mean()).item()
+                gram = ((a.gram - b.gram).norm() / b.gram.norm()).item()
+                swd = (a.quantiles - b.quantiles).square().mean().item()
+                rows.append((ssl, gram, swd))
+                layers[layer].append((ssl, r.area))
+            if rows:
+                mean = np.mean(rows, axis=0)
+                sums += mean * r.area
+                areas += r.area
+                by_region[r.region] = float(mean[0])
+        ssl, gram, swd = (sums / areas).tolist()
+        by_layer = {k: sum(v * a for v, a in x) / sum(a for _, a in x) for k, x in layers.items() if x}
+        return RegionScores(ssl, gram, swd, by_layer, by_region)
+
+
 def region_scores(
     result: Mapping[str, Tensor],
     style: Mapping[str, Tensor],
@@ -77,39 +151,6 @@ def region_scores(
     style_ids: np.ndarray,
     links: Links | None = None,
 ) -> RegionScores:
-    """SSL, Gram and SWD of a result against its style.
-
-    result, style: {layer: (C, h, w)} from `MetricNetwork`; ids (H, W) at any size of the
-    same aspect. Raises ValueError when no region counts.
-    """
-    pairs: list[tuple[int, tuple[int, ...], float]] = []
-    for region in np.unique(content_ids).tolist():
-        sources = tuple((links or {}).get(region, (region,)))
-        area = float((content_ids == region).mean())
-        if area >= MIN_SHARE and float(np.isin(style_ids, sources).mean()) >= MIN_SHARE:
-            pairs.append((region, sources, area))
-    if not pairs:
-        raise ValueError("no region covers 1 % of both pictures")
-    areas = sum(p[2] for p in pairs)
-    sums = np.zeros(3)
-    layers: dict[str, list[tuple[float, float]]] = {layer: [] for layer in LAYERS}
-    by_region = {}
-    for region, sources, area in pairs:
-        rows = []
-        for layer in LAYERS:
-            x, s = result[layer], style[layer]
-            a = _statistics(x.flatten(1), cell_weights(content_ids, (region,), *x.shape[1:]), layer)
-            b = _statistics(s.flatten(1), cell_weights(style_ids, sources, *s.shape[1:]), layer)
-            if a is None or b is None:
-                continue
-            ssl = ((a.mean - b.mean).square().mean() + (a.deviation - b.deviation).square().mean()).item()
-            gram = ((a.gram - b.gram).norm() / b.gram.norm()).item()
-            swd = (a.quantiles - b.quantiles).square().mean().item()
-            rows.append((ssl, gram, swd))
-            layers[layer].append((ssl, area))
-        if rows:
-            mean = np.mean(rows, axis=0)
-            sums += mean * area / areas
-            by_region[region] = float(mean[0])
-    by_layer = {k: sum(v * a for v, a in x) / sum(a for _, a in x) for k, x in layers.items() if x}
-    return RegionScores(float(sums[0]), float(sums[1]), float(sums[2]), by_layer, by_region)
+    """SSL, Gram and SWD of one result against its style: `RegionTarget` used once."""
+    grids = {layer: (result[layer].shape[1], result[layer].shape[2]) for layer in LAYERS}
+    return RegionTarget.of(style, content_ids, style_ids, grids, links).score(result)

@@ -6,7 +6,23 @@ import numpy as np
 import pytest
 import torch
 
-from scsa_core.metrics import MetricNetwork, cfsd, region_scores
+from scsa_core.backbones.vgg import VGG19_NORMALISED, ConvStack
+from scsa_core.errors import CheckpointMismatch, CheckpointMissing, KnobError
+from scsa_core.metrics import (
+    MetricNetwork,
+    RegionTarget,
+    cfsd,
+    colour,
+    colour_distance,
+    colour_match,
+    content_distance,
+    distributions,
+    inception,
+    lpips,
+    region_colour_distance,
+    region_scores,
+)  # fmt: skip
+from scsa_core.metrics.content_distance import LAYERS as CONTENT_LAYERS
 from scsa_core.metrics.network import LAYERS
 from scsa_core.metrics.regions import cell_weights
 
@@ -93,3 +109,156 @@ def test_the_network_has_the_published_first_weight_and_tap_shapes():
     # features.0.weight[0, 0] is the blue plane's kernel: 0.4295 in its first corner.
     first = net._stack.get_submodule("0").weight[0, 2, 0, 0] * 20.9 / 255
     assert first.item() == pytest.approx(0.4295, abs=2e-4)
+
+
+def test_the_target_of_a_pair_is_computed_once_and_scores_like_the_whole():
+    ids = ONE.copy()
+    ids[:, 40:] = 1
+    style, result = taps(torch.rand), taps(torch.rand)
+    target = RegionTarget.of(style, ids, ids, {k: (v.shape[1], v.shape[2]) for k, v in result.items()})
+    assert target.score(result) == region_scores(result, style, ids, ids)
+    assert target.score(style).ssl == 0
+
+
+def test_content_distance_known_answers():
+    shapes = dict.fromkeys(CONTENT_LAYERS, (2, 4, 4))
+    a = {k: torch.zeros(s) for k, s in shapes.items()}
+    b = {k: torch.zeros(s) for k, s in shapes.items()}
+    for k in shapes:
+        a[k][0], b[k][1] = 3.0, 5.0  # orthogonal tokens of any length
+    assert content_distance(a, a) == 0
+    assert content_distance(a, {k: v * 2 for k, v in a.items()}) == pytest.approx(0, abs=1e-6)
+    assert content_distance(a, b) == pytest.approx(2 * 4)
+
+
+def test_colour_histograms_sum_to_one_and_tell_colours_apart():
+    red, blue = torch.zeros(1, 3, 8, 8), torch.zeros(1, 3, 8, 8)
+    red[:, 0], blue[:, 2] = 1, 1
+    grey = torch.full((1, 3, 8, 8), 0.5)
+    h = colour.histogram(grey)
+    assert h.shape == (3, 64, 64) and h.sum().item() == pytest.approx(1, rel=1e-5)
+    # Grey has u = v = 0: between the two middle bins of -3..3, alike in all three planes.
+    assert [tuple(divmod(int(p.argmax()), 64)) for p in h] == [(31, 31)] * 3
+    assert colour_distance(red, red) == 0
+    assert 0.5 < colour_distance(red, blue) <= 1
+    assert colour_distance(grey, grey * 0.5) == pytest.approx(0, abs=1e-3)  # brightness is not colour
+
+
+def test_colour_per_region_follows_maps_and_links():
+    picture = torch.zeros(1, 3, 16, 16)
+    picture[:, 0, :, :8], picture[:, 2, :, 8:] = 1, 1
+    ids = np.zeros((16, 16), np.uint8)
+    ids[:, 8:] = 1
+    flipped = picture.flip(3)
+    assert colour_distance(picture, flipped) == pytest.approx(0, abs=1e-4)
+    assert region_colour_distance(picture, picture, ids, ids) == pytest.approx(0, abs=1e-4)
+    assert region_colour_distance(picture, flipped, ids, ids) > 0.5
+    assert region_colour_distance(picture, flipped, ids, ids, {0: (1,), 1: (0,)}) == pytest.approx(0, abs=1e-4)
+    assert math.isnan(region_colour_distance(picture, picture, ids + 5, ids))
+
+
+def test_colour_match_gives_each_region_its_styles_moments():
+    ids = np.zeros((20, 20), np.uint8)
+    ids[:, 10:] = 1
+    other = np.zeros((16, 24), np.uint8)
+    other[:8] = 1
+    content, style = torch.rand(1, 3, 20, 20), torch.rand(1, 3, 16, 24) * 0.3 + 0.1
+    out = colour_match(content, style, ids, other)
+    for region in (0, 1):
+        x, s = out[0][:, torch.from_numpy(ids == region)], style[0][:, torch.from_numpy(other == region)]
+        assert torch.allclose(x.mean(1), s.mean(1), atol=1e-5)
+        assert torch.allclose(x.std(1, correction=0), s.std(1, correction=0), rtol=1e-3)
+    assert torch.equal(colour_match(content, style, ids + 7, other), content)
+
+
+def test_frechet_distance_known_answers():
+    mean = np.zeros(2)
+    found = distributions.frechet(mean, np.diag([1.0, 4]), np.array([1.0, 2]), np.diag([4.0, 9]))
+    assert found == pytest.approx(7)
+    x = np.random.default_rng(0).normal(size=(50, 6))
+    assert distributions.fid(x, x) == pytest.approx(0, abs=1e-6)
+    assert distributions.fid(x, x + 2) == pytest.approx(4 * 6)
+    few = x[:4]  # fewer pictures than features: singular, still a number
+    assert np.isfinite(distributions.fid(few, x)) and distributions.fid(few, few) == pytest.approx(0, abs=1e-6)
+
+
+def test_kid_is_the_unbiased_estimate_and_is_not_clipped():
+    rng = np.random.default_rng(1)
+    x, y = rng.normal(size=(6, 3)), rng.normal(size=(5, 3))
+
+    def k(a, b):
+        return (a @ b / 3 + 1) ** 3
+
+    xx = np.mean([k(a, b) for i, a in enumerate(x) for j, b in enumerate(x) if i != j])
+    yy = np.mean([k(a, b) for i, a in enumerate(y) for j, b in enumerate(y) if i != j])
+    assert distributions.kid(x, y) == pytest.approx(xx + yy - 2 * np.mean([k(a, b) for a in x for b in y]))
+    assert distributions.kid(x, x) < 0
+    low, high = distributions.kid_interval(x, y + 3, resamples=50)
+    assert low < distributions.kid(x, y + 3) < high or low < high
+    assert distributions.art_fid(0.5, 9.0) == 15
+
+
+@pytest.mark.parametrize("kind", ["fid", "art"])
+def test_inception_loads_a_published_layout_and_gives_2048_features(kind, tmp_path, monkeypatch):
+    monkeypatch.setenv("SCSA_CHECKPOINTS", str(tmp_path))
+    with pytest.raises(CheckpointMissing):
+        inception.InceptionFeatures.load(kind)
+    torch.manual_seed(0)
+    state = inception.build(kind).state_dict()
+    # Published files carry a classifier that is not used, and older ones no counters.
+    state = {k: v for k, v in state.items() if not k.endswith("num_batches_tracked")} | {"fc.weight": torch.zeros(1008, 2048)}
+    folder, name = inception.FILES[kind]
+    (tmp_path / folder).mkdir()
+    torch.save(state, tmp_path / folder / name)
+    monkeypatch.setattr(inception, "ART_SIDE", 96)
+    features = inception.InceptionFeatures.load(kind)
+    a, b = features(torch.rand(1, 3, 96, 100)), features(torch.rand(1, 3, 96, 100))
+    assert a.shape == (2048,) and torch.isfinite(a).all() and not torch.equal(a, b)
+    torch.save({"Conv2d_1a_3x3.conv.weight": torch.zeros(1)}, tmp_path / folder / name)
+    with pytest.raises(CheckpointMismatch):
+        inception.InceptionFeatures.load(kind)
+
+
+def test_inception_pools_as_the_original_graph_does():
+    x = torch.rand(1, 2048, 4, 4)
+    plain, own = inception.build("art"), inception.build("fid")
+    own.load_state_dict(plain.state_dict())
+    with torch.inference_mode():
+        a, b = plain.Mixed_7c(x), own.Mixed_7c(x)
+    assert torch.equal(a[:, :-192], b[:, :-192])  # the other branches are the same
+    with torch.inference_mode():
+        pooled = torch.nn.functional.max_pool2d(x, 3, 1, 1)
+        assert torch.allclose(b[:, -192:], own.Mixed_7c.branch_pool(pooled))
+    assert not torch.allclose(a[:, -192:], b[:, -192:])
+
+
+def test_lpips_on_the_published_layout(tmp_path, monkeypatch):
+    monkeypatch.setenv("SCSA_CHECKPOINTS", str(tmp_path))
+    with pytest.raises(CheckpointMissing):
+        lpips.Lpips.load()
+    torch.manual_seed(0)
+    (tmp_path / "lpips").mkdir()
+    torch.save(lpips.alexnet().state_dict() | {"classifier.1.weight": torch.zeros(2)}, tmp_path / "lpips" / lpips.FILES[0][1])
+    ones = {f"lin{k}.model.1.weight": torch.ones(1, w, 1, 1) for k, w in enumerate(lpips.WIDTHS)}
+    torch.save(ones, tmp_path / "lpips" / lpips.FILES[1][1])
+    distance = lpips.Lpips.load()
+    a, b = torch.rand(1, 3, 512, 512), torch.rand(1, 3, 512, 512)
+    x, y = distance.taps(a), distance.taps(b)
+    assert [v.shape[1] for v in x.values()] == list(lpips.WIDTHS)
+    assert distance(x, x) == 0
+    # With unit channel weights it is the squared distance of unit tokens, averaged and summed.
+    assert distance(x, y) == pytest.approx(sum((x[k] - y[k]).square().sum(1).mean().item() for k in x), rel=1e-4)
+
+
+def test_vgg19_n_takes_the_published_file_of_either_family(tmp_path, monkeypatch):
+    monkeypatch.setenv("SCSA_CHECKPOINTS", str(tmp_path))
+    with pytest.raises(CheckpointMissing, match=r"vgg_normalised\.pth"):
+        MetricNetwork(name="vgg19-n")
+    with pytest.raises(KnobError):
+        MetricNetwork(name="vgg11")
+    state = ConvStack(VGG19_NORMALISED).state_dict()
+    (tmp_path / "stytr2").mkdir()
+    torch.save({**state, "45.weight": torch.zeros(512, 512, 1, 1)}, tmp_path / "stytr2" / "vgg_normalised.pth")
+    net = MetricNetwork(name="vgg19-n")
+    assert net.name == "vgg19-n"
+    assert [net(torch.rand(1, 3, 32, 32))[k].shape[0] for k in LAYERS] == [64, 128, 256, 512, 512]

@@ -43,7 +43,7 @@ def test_every_entry_says_where_how_large_and_under_which_licence():
     for family in registry.families().values():
         assert family.licence
         for f in family.files:
-            assert f.about > 100_000
+            assert f.about > 1_000
             assert f.size in (None, f.about)
             assert f.page.startswith("https://")
             assert all(m.startswith("https://") for m in (*f.mirrors, *filter(None, (f.url, f.listing))))
