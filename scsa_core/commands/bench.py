@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from scsa_core.commands import bench_attention, bench_families, bench_maps, bench_render
+from scsa_core.commands import bench_attention, bench_families, bench_maps, bench_reconstruction, bench_render
 from scsa_core.commands.base import Command, UsageError, positive
 from scsa_core.knobs import Knobs
 
@@ -19,16 +19,16 @@ MB = 1e6
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "what",
-        choices=("attention", "render", "families", "maps"),
+        choices=("attention", "render", "families", "maps", "reconstruction"),
         help="The attention alone, a whole render with lite, the paper's families on random weights against the reference, "
-        "or the segmenter against maps made by hand.",
+        "the segmenter against maps made by hand, or how much of a picture lite's decoder keeps.",
     )
     parser.add_argument(
         "--size", type=positive, metavar="N", help="Tokens a side (attention, default 64) or pixels (render and families, default 512)."
     )
     parser.add_argument("--repeat", type=positive, default=5, metavar="N", help="Rounds (default: %(default)s).")
     parser.add_argument("--threads", type=positive, metavar="N", help="Threads to compute with (default: torch's own choice).")
-    parser.add_argument("--pairs", type=Path, metavar="DIR", help="maps: a folder of <id>/ with pictures and their true maps.")
+    parser.add_argument("--pairs", type=Path, metavar="DIR", help="maps, reconstruction: a folder of <id>/ with pictures and true maps.")
     parser.add_argument("--regions", choices=("true", "auto"), default="true", help="maps: number of regions (default: %(default)s).")
     parser.add_argument("--out", type=Path, metavar="DIR", help="maps: where a contact sheet (picture, truth, ours) goes.")
 
@@ -40,6 +40,10 @@ def run(args: argparse.Namespace) -> int:
         if args.pairs is None:
             raise UsageError("bench maps needs --pairs", hint="See `scsa bench --help`.")
         bench_maps.report(args.pairs, args.regions == "true", args.out)
+    elif args.what == "reconstruction":
+        if args.pairs is None:
+            raise UsageError("bench reconstruction needs --pairs", hint="See `scsa bench --help`.")
+        bench_reconstruction.report(args.pairs, args.size or 256)
     elif args.what == "attention":
         side = args.size or 64
         if not 4 <= side <= 256:
