@@ -25,7 +25,8 @@ def ablation_bars(summary: Summary) -> str:
     """Means with intervals of the whole, its ablations and its baseline, one panel for each of SSL, Gram, SWD and CFSD."""
     from matplotlib.figure import Figure
 
-    variants = [v for v in summary.variants if v.method in ("scsa", "baseline", *ABLATIONS)]
+    whole = {v.backbone for v in summary.variants if v.method == "scsa"}
+    variants = [v for v in summary.variants if v.backbone in whole and v.method in ("scsa", "baseline", *ABLATIONS)]
     metrics = [m for m in ("ssl", "gram", "swd", "cfsd") if any((v, m) in summary.means for v in variants)]
     if not variants or not metrics:
         return ""

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scsa_core.evaluation.rows import METRICS, NONE, Row, Variant
+from scsa_core.evaluation.rows import METRICS, NONE, TRIVIAL, Row, Variant
 from scsa_core.evaluation.stats import Interval, Paired, holm, interval, paired
+from scsa_core.knobs import ALL_METHODS
 
 WORDS = {
     "ssl": "SSL", "gram": "Gram", "swd": "SWD", "cfsd": "CFSD", "content_distance": "PD-vgg16-n", "lpips": "LPIPS",
@@ -99,7 +100,9 @@ def main_variants(rows: Sequence[Row]) -> list[Variant]:
         name = (variant.backbone, variant.method)
         if name not in best or count > counts[best[name]]:
             best[name] = variant
-    return list(best.values())
+    backbones = list(dict.fromkeys([NONE, *(v.backbone for v in best.values())]))
+    order = {name: k for k, name in enumerate((*TRIVIAL, *ALL_METHODS))}
+    return sorted(best.values(), key=lambda v: (backbones.index(v.backbone), order.get(v.method, len(order))))
 
 
 def worse_ablations(summary: Summary) -> dict[Variant, list[str]]:
@@ -152,7 +155,7 @@ def comparison_table(summary: Summary) -> list[list[str]]:
         d = f"{r.difference.mean:+.4f}" + (f" [{r.difference.low:+.4f}, {r.difference.high:+.4f}]" if known else "")
         p = "" if c.corrected != c.corrected else "< 0.0001" if c.corrected < 1e-4 else f"{c.corrected:.4f}"
         won = f"{r.won:.0%} [{r.won_low:.0%}, {r.won_high:.0%}]"
-        table.append([WORDS[c.metric], c.ours.title, c.other.title, d, f"{r.relative:+.1%}", won, p])
+        table.append([WORDS[c.metric], c.ours.title, c.other.title, d, f"{r.relative:+.1%}" if r.relative == r.relative else "", won, p])
     return table
 
 

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -107,7 +108,7 @@ def test_figures_of_two_networks_or_sizes_never_share_a_table():
 def test_a_sweep_stays_out_of_the_table_and_makes_a_heat_map():
     found = made(4) + [row("0", "scsa", 1, a=(x, y)) for x in ("0", "1") for y in ("0", "1")]
     (summary,) = tables.summaries(found, resamples=200)
-    assert sum(v.method == "scsa" for v in summary.variants) == 1
+    assert [v.method for v in summary.variants] == ["scsa", "baseline", "sca", "ssa"]  # in the order of the methods, once each
     values = {(x, y): x + y for x in (0.0, 1.0) for y in (0.0, 1.0)}
     drawn = figures.sweep_map(values, {k: Image.new("RGB", (8, 8), "red") for k in values}, "title")
     assert drawn.startswith("<svg") and "image" in drawn
@@ -284,3 +285,19 @@ def test_bench_reconstruction_says_what_the_decoder_keeps(pairs, capsys):
     mean, worst = (float(v) for v in re.search(r"([\d.]+) dB mean, ([\d.]+) worst", found).groups())
     assert 10 < worst <= mean < 40
     assert scsa_core.cli.main(["bench", "reconstruction"]) == 2
+
+
+PAIRS = Path(__file__).resolve().parents[3] / "shared" / "data" / "sem_pairs"
+
+
+@pytest.mark.skipif(not PAIRS.is_dir(), reason="the picture pairs are not beside the checkout")
+def test_ten_real_pairs_favour_scsa_over_its_baseline_and_over_moving_colours_about(tmp_path):
+    out = tmp_path / "out"
+    command = ["evaluate", "--pairs", str(PAIRS), "--limit", "10", "--size", "256", "--one-way", "--backbones", "lite", "--out", str(out)]
+    assert scsa_core.cli.main([*command, "--methods", "scsa", "baseline"]) == 0
+    (summary,) = tables.summaries(table_of(out), resamples=999)
+    against = {(c.metric, c.other.method): c.result for c in summary.comparisons}
+    for metric in ("ssl", "gram", "swd"):
+        for other in ("baseline", "colour", "content"):
+            assert against[(metric, other)].difference.high < 0, (metric, other)
+    assert against[("ssl", "baseline")].relative < -0.35
