@@ -48,7 +48,7 @@ def build_demo(settings: Settings, engine: Engine | None = None) -> gr.Blocks:
                 parts = build_create(desk, words, stamp, links)
             if settings.studies:
                 with gr.Tab(t("tab.study"), id="study") as study:
-                    build_study(desk, words, Studies(settings.data, settings.database_url), settings, parts["painter"])
+                    build_study(desk, words, Studies(settings.data, settings.database_url), settings, parts["painter"], study)
                 words.add(study, label="tab.study")
             with gr.Tab(t("tab.models"), id="models") as models:
                 shelf = Shelf(engine, may_fetch=settings.may_fetch)

@@ -26,7 +26,7 @@ from .painter import SIDES, to_label_maps
 from .session import Session
 from .settings import Settings
 from .study_web import Studies
-from .text import Words, error_words, t
+from .text import LANGUAGES, Words, error_words, t
 
 log = logging.getLogger("scsa.demo")
 
@@ -95,6 +95,16 @@ class StudyDesk:
 
     def methods(self, lang: str) -> list[tuple[str, str]]:
         return [(t(f"method.{name}", lang), name) for name in ALL_METHODS]
+
+    def in_language(self, own: Own | None, *shown: str, request: gr.Request) -> list[Any]:
+        """The tab was opened: [pairs, question, consent, end]. Texts that nobody changed follow the language."""
+        lang = self._lang(request)
+        updates: list[Any] = [gr.update(choices=self.choices(own, lang))]
+        for name, said in zip(("question", "consent", "end"), shown, strict=True):
+            key = f"study.{name}_default"
+            untouched = said in {t(key, each) for each in LANGUAGES}
+            updates.append(t(key, lang) if untouched else gr.skip())
+        return updates
 
     # -- own pairs --------------------------------------------------------------------
 
@@ -278,8 +288,8 @@ class StudyDesk:
         return self.desk.sessions.get(request.session_hash).lang
 
 
-def build_study(desk: Desk, words: Words, studies: Studies, settings: Settings, painter: Any) -> None:
-    """Lay the tab out and wire it."""
+def build_study(desk: Desk, words: Words, studies: Studies, settings: Settings, painter: Any, tab: gr.Tab) -> None:
+    """Lay the tab out and wire it. painter: the Create tab's."""
     host = StudyDesk(desk, studies, settings)
     own = gr.State(None)
     everything = [value for _, value in host.choices(None, "en")]
@@ -362,6 +372,12 @@ def build_study(desk: Desk, words: Words, studies: Studies, settings: Settings, 
                     label="study.results_link",
                 )
 
+    texts = [form[name] for name in ("question", "consent", "end")]
+
+    def opened(request: gr.Request, own: Own | None, *shown: str) -> list[Any]:
+        return host.in_language(own, *shown, request=request)
+
+    tab.select(opened, [own, *texts], [form["pairs"], *texts], **_QUIET)
     form["methods"].change(lambda n: [gr.update(visible=k < int(n or 2)) for k in range(MAX_METHODS)], form["methods"], rows, **_QUIET)
     added: dict[str, Any] = {**_QUIET, "outputs": [own, form["pairs"], status]}
     current.click(host.add_current, [own, form["pairs"], painter], **added)

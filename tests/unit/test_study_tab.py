@@ -112,6 +112,15 @@ def test_the_pair_on_create_brings_its_maps(host, picture):
     assert host.tab.add_current(own, [], None, ASKED)[2] == t("study.add_none")
 
 
+def test_texts_that_nobody_changed_follow_the_language(host, picture):
+    own, _ = upload(host, None, picture)
+    host.desk.sessions.get("somebody").lang = "zh"
+    shown = [t("study.question_default"), "My own consent", t("study.end_default")]
+    pairs, question, consent, end = host.tab.in_language(own, *shown, request=ASKED)
+    assert (question, end) == (t("study.question_default", "zh"), t("study.end_default", "zh")) and "value" not in consent
+    assert pairs["choices"] == [("Own pair 1", "own:0")]
+
+
 @pytest.mark.parametrize(
     ("changes", "arms"),
     [
