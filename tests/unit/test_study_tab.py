@@ -206,6 +206,24 @@ def test_a_link_for_the_shown_result_only(tmp_path):
     assert all("items" not in u for u in links.open("", ASKED) if isinstance(u, dict))
 
 
+def test_where_things_are_kept_is_the_host_s_choice(monkeypatch, tmp_path):
+    for name in ("SCSA_DATA", "SCSA_DATABASE_URL", "SCSA_STUDIES", "SCSA_STUDY_MB", "SCSA_LINK_DAYS", "SCSA_LINK_MB", "SPACE_ID"):
+        monkeypatch.delenv(name, raising=False)
+    plain = Settings.from_environment()
+    assert plain.data.name == "data" and plain.studies and not plain.forgets and plain.link_days == 30
+    monkeypatch.setenv("SCSA_DATA", str(tmp_path))
+    monkeypatch.setenv("SCSA_DATABASE_URL", "postgresql://host/name")
+    monkeypatch.setenv("SCSA_STUDIES", "0")
+    monkeypatch.setenv("SCSA_LINK_DAYS", "7")
+    monkeypatch.setenv("SPACE_ID", "somebody/studio")
+    found = Settings.from_environment()
+    assert (found.data, found.database_url, found.studies, found.link_days) == (tmp_path, "postgresql://host/name", False, 7)
+    assert found.forgets  # a Space's own disk, without storage at /data
+    monkeypatch.setenv("SCSA_LINK_MB", "much")
+    with pytest.raises(ValueError, match="much"):
+        Settings.from_environment()
+
+
 def _published(folder, data, name):
     path = folder / name
     path.write_bytes(data)
