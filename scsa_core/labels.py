@@ -225,21 +225,19 @@ def _inside(picture: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Pixels whose 3x3 neighbourhood has nearly one colour: blends at borders never do."""
     kernel = np.ones((3, 3), np.uint8)
     spread = cv2.dilate(picture, kernel).astype(np.int16) - cv2.erode(picture, kernel)
-    return np.asarray(spread.max(2) <= 24)
+    return np.asarray(np.maximum(np.maximum(spread[..., 0], spread[..., 1]), spread[..., 2]) <= 24)
 
 
 def _assign(picture: NDArray[np.uint8], palette: list[tuple[int, int, int]]) -> Ids:
     """Index of the palette colour of every pixel; pixels near none take the nearest sure pixel's."""
-    flat = picture.reshape(-1, 3).astype(np.float32)
-    best = np.full(len(flat), np.inf, dtype=np.float32)
-    index = np.zeros(len(flat), dtype=np.uint8)
-    for k, colour in enumerate(palette):
-        distance = ((flat - np.array(colour, dtype=np.float32)) ** 2).sum(1)
-        closer = distance < best
-        index[closer] = k
-        best[closer] = distance[closer]
-    sure = (best <= _NEAR**2).reshape(picture.shape[:2])
-    out: Ids = index.reshape(picture.shape[:2])
+    red, green, blue = (picture[..., k].astype(np.float32) for k in range(3))  # whole planes: sums over three are slow
+    best = np.full(picture.shape[:2], np.inf, dtype=np.float32)
+    out: Ids = np.zeros(picture.shape[:2], dtype=np.uint8)
+    for k, (r, g, b) in enumerate(palette):
+        distance = (red - np.float32(r)) ** 2 + (green - np.float32(g)) ** 2 + (blue - np.float32(b)) ** 2
+        out[distance < best] = k
+        np.minimum(best, distance, out=best)
+    sure = best <= _NEAR**2
     if sure.all() or not sure.any():
         return out
     at = distance_transform_edt(~sure, return_distances=False, return_indices=True)

@@ -111,6 +111,12 @@ def soften(x: Tensor, labels: Tensor, width: float) -> Tensor:
 def grid_labels(labels: Tensor, height: int, width: int) -> Tensor:
     """Area vote of integer labels (H, W) on a grid: each cell takes the label covering most of it."""
     ids = torch.unique(labels)
+    if labels.shape[0] % height == 0 and labels.shape[1] % width == 0:  # whole cells: count, which is quicker and the same
+        rows, columns = labels.shape[0] // height, labels.shape[1] // width
+        cells = torch.arange(height * width, device=labels.device).view(height, 1, width, 1) * len(ids)
+        seen = torch.searchsorted(ids, labels.contiguous()).view(height, rows, width, columns) + cells
+        counts = torch.bincount(seen.flatten(), minlength=height * width * len(ids))
+        return ids[counts.view(height, width, len(ids)).argmax(-1)]
     shares = F.adaptive_avg_pool2d((labels[None] == ids[:, None, None]).float()[None], (height, width))[0]
     out: Tensor = ids[shares.argmax(0)]
     return out

@@ -180,6 +180,17 @@ def test_grid_labels_take_the_majority():
     assert grid_labels(labels, 1, 2).tolist() == [[3, 9]]
 
 
+def test_counting_whole_cells_is_the_area_vote():
+    labels = torch.randint(0, 4, (48, 40), generator=torch.Generator().manual_seed(0)) * 7 + 1
+    ids = torch.unique(labels)
+    shares = torch.nn.functional.adaptive_avg_pool2d((labels[None] == ids[:, None, None]).double()[None], (12, 8))[0]
+    voted = ids[shares.argmax(0)]
+    best = shares.amax(0, keepdim=True)
+    clear = (best - shares < 1e-9).sum(0) == 1
+    assert clear.sum() > 40 and torch.equal(grid_labels(labels, 12, 8)[clear], voted[clear])
+    assert grid_labels(labels, 7, 9).shape == (7, 9)  # cells of uneven size
+
+
 def test_the_decoder_starts_as_plain_stages_and_doubles_three_times():
     decoder = LiteDecoder()
     x = torch.rand(1, 512, 3, 5)
