@@ -109,6 +109,11 @@ function menuButton(words, opener, items, note = null) {
     if (open && heading) heading.textContent = note();
     list.hidden = !open;
     opener.setAttribute("aria-expanded", String(open));
+    if (open) { // upwards where there is no room below and some above
+      box.classList.remove("sp-menu-up");
+      const { top, bottom, height } = list.getBoundingClientRect();
+      box.classList.toggle("sp-menu-up", bottom > window.innerHeight && top > height + 60);
+    }
     if (open) list.querySelector("button:not([hidden])")?.focus();
   };
   opener.addEventListener("click", () => show(list.hidden));

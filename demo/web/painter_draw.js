@@ -45,7 +45,7 @@ function pixel(rgb, alpha) {
 /** Darker lines on a light colour, lighter ones on a dark colour. */
 function hatchColour(rgb) {
   const light = 0.299 * rgb[0] + 0.587 * rgb[1] + 0.114 * rgb[2] > 120;
-  return rgb.map((value) => Math.round(light ? value * 0.5 : value + (255 - value) * 0.55));
+  return rgb.map((value) => Math.round(light ? value * 0.6 : value + (255 - value) * 0.45));
 }
 
 /**
