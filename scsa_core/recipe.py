@@ -23,6 +23,7 @@ from scsa_core.images import encode_png, open_image
 from scsa_core.knobs import ALL_METHODS, Knobs, Method
 from scsa_core.labels import LabelMap, Region, default_region
 from scsa_core.pairing import Pairing
+from scsa_core.request import RenderResult
 
 KEY = "scsa"
 SCHEMA = 1
@@ -51,6 +52,27 @@ class Recipe:
     seconds: float = 0.0
     warnings: tuple[str, ...] = ()
     maps_left_out: bool = False
+
+    @classmethod
+    def of(cls, result: RenderResult, app_version: str, warnings: tuple[str, ...] = ()) -> Recipe:
+        """What made a result."""
+        request = result.request
+        assert request.knobs is not None
+        return cls(
+            app_version=app_version,
+            backbone=request.backbone,
+            weights=result.weights,
+            method=request.method,
+            knobs=request.knobs,
+            size=result.image.size,
+            content_map=request.content_map,
+            style_map=request.style_map,
+            links=request.links,
+            content_sha256=picture_sha256(request.content),
+            style_sha256=picture_sha256(request.style),
+            seconds=result.timings["total"],
+            warnings=warnings,
+        )
 
     def to_text(self) -> str:
         """JSON under 200 kB; larger maps are left out and said to be."""

@@ -109,11 +109,11 @@ def _pair_in(folder: Path) -> PairFiles | None:
         return None
     wanted = [*names, *(name + ending for name in names)]
     missing = [name + (".png" if name.endswith(ending) else ".jpg") for name in wanted if name not in stems]
-    paths = [stems.get(name, folder / name) for name in wanted]
+    one, two, map_one, map_two = (stems.get(name, folder / name) for name in wanted)
     problem = f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing" if missing else ""
     if len(marks) > 2:
         problem = f"more than two maps: {', '.join(m + '_sem' for m in marks)}"
-    return PairFiles(id_, *paths, problem=problem)
+    return PairFiles(id_, one, two, map_one, map_two, problem)
 
 
 def write_pair(
@@ -129,7 +129,8 @@ def write_pair(
         write_atomically(here / f"{name}.jpg", out.getvalue())
         coloured = LabelMap.from_ids(m.ids, [replace(r, colour=colours[r.id]) for r in m.regions if r.id in colours])
         write_atomically(here / f"{name}_sem.png", encode_png(coloured.to_colour_image()))
-    return PairFiles(pair_id, *(here / f"{name}.jpg" for name in names), *(here / f"{name}_sem.png" for name in names))
+    one, two = names
+    return PairFiles(pair_id, here / f"{one}.jpg", here / f"{two}.jpg", here / f"{one}_sem.png", here / f"{two}_sem.png")
 
 
 def _told_apart(*maps: LabelMap) -> dict[int, str]:
@@ -290,19 +291,26 @@ def _grids(pair: PairFiles, maps: tuple[LabelMap, LabelMap], ids: Sequence[int],
     return [table[reference_labels(picture, palette, size)] for picture in pictures]
 
 
+def precomputed_files(folder: Path, content: str, style: str, size: int = 64) -> list[Path]:
+    """The files that `read_precomputed` would read: both masks, else the map, else none."""
+    masks = [folder / f"{name}_masks_{size}.pt" for name in (content, style)]
+    one = folder / f"{content}_{style}_map_{size}.pt"
+    return masks if all(path.is_file() for path in masks) else [one] if one.is_file() else []
+
+
 def read_precomputed(folder: Path, content: str, style: str, size: int = 64) -> tuple[LabelMap, LabelMap, dict[int, tuple[int, ...]]]:
     """(content map, style map, links) of `<folder>/<content>_masks_<size>.pt` and its like; without masks, of the map file.
 
     Raises LabelError, naming the files that are not there.
     """
-    masks = [folder / f"{name}_masks_{size}.pt" for name in (content, style)]
-    if all(path.is_file() for path in masks):
-        first, second = (read_masks(path) for path in masks)
+    files = precomputed_files(folder, content, style, size)
+    if len(files) == 2:
+        first, second = (read_masks(path) for path in files)
         return first, second, {}
-    one = folder / f"{content}_{style}_map_{size}.pt"
-    if one.is_file():
-        return read_map(one)
-    raise LabelError(f"{folder} has neither {masks[0].name} and {masks[1].name} nor {one.name}", hint="Check the folder and the size.")
+    if files:
+        return read_map(files[0])
+    names = f"neither {content}_masks_{size}.pt and {style}_masks_{size}.pt nor {content}_{style}_map_{size}.pt"
+    raise LabelError(f"{folder} has {names}", hint="Check the folder and the size.")
 
 
 def precomputed_names(folder: Path) -> Iterator[tuple[str, str, int]]:

@@ -24,7 +24,7 @@ from scsa_core.labels import LabelMap, read_maps
 from scsa_core.pairing import Pairing
 from scsa_core.plan import REFERENCE_SIZE
 from scsa_core.progress import Progress
-from scsa_core.recipe import Recipe, embed, picture_sha256
+from scsa_core.recipe import Recipe, embed
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 _WORDS = {
@@ -159,24 +159,7 @@ def encode(result: RenderResult, out: Path, warnings: tuple[str, ...] = ()) -> b
         buffer = io.BytesIO()
         result.image.save(buffer, FORMATS[out.suffix.lower()], quality=95)
         return buffer.getvalue()
-    request = result.request
-    assert request.knobs is not None
-    recipe = Recipe(
-        app_version=__version__,
-        backbone=request.backbone,
-        weights=result.weights,
-        method=request.method,
-        knobs=request.knobs,
-        size=result.image.size,
-        content_map=request.content_map,
-        style_map=request.style_map,
-        links=request.links,
-        content_sha256=picture_sha256(request.content),
-        style_sha256=picture_sha256(request.style),
-        seconds=result.timings["total"],
-        warnings=warnings,
-    )
-    return embed(result.image, recipe)
+    return embed(result.image, Recipe.of(result, __version__, warnings))
 
 
 def write_atomically(path: Path, data: bytes) -> None:
