@@ -17,7 +17,7 @@ from scsa_core.engine import Engine
 from scsa_core.errors import ScsaError
 
 from .auto import ways
-from .create import On, build_create
+from .create import On, build_create, build_grid
 from .desk import Desk
 from .header import Header, header_texts
 from .models import Models, Shelf, models_texts
@@ -46,6 +46,8 @@ def build_demo(settings: Settings, engine: Engine | None = None) -> gr.Blocks:
         with gr.Tabs(elem_id="tabs"):
             with gr.Tab(t("tab.create"), id="create") as create:
                 parts = build_create(desk, words, stamp, links)
+            with gr.Tab(t("tab.grid"), id="grid") as grid:
+                build_grid(desk, words, parts, grid)
             if settings.studies:
                 with gr.Tab(t("tab.study"), id="study") as study:
                     build_study(desk, words, Studies(settings.data, settings.database_url), settings, parts["painter"], study)
@@ -54,6 +56,7 @@ def build_demo(settings: Settings, engine: Engine | None = None) -> gr.Blocks:
                 shelf = Shelf(engine, may_fetch=settings.may_fetch)
                 listed = words.add(Models(items=shelf.items(), texts=models_texts("en"), elem_id="models-list"), texts=models_texts)
         words.add(create, label="tab.create")
+        words.add(grid, label="tab.grid")
         words.add(models, label="tab.models")
 
         def speak(chosen: str | None, request: gr.Request) -> list[Any]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import gradio as gr
 from gradio.data_classes import FileData, GradioModel
@@ -54,7 +54,7 @@ class Compare(gr.HTML):
         elem_id: str | None = None,
         elem_classes: list[str] | str | None = None,
         label: str | None = None,
-        visible: bool = True,
+        visible: bool | Literal["hidden"] = True,
         render: bool = True,
         **kwargs: Any,
     ) -> None:

@@ -13,6 +13,7 @@ from .compare import Compare, Notes, compare_texts, notes_texts
 from .desk import INPUTS, KNOBS, PICKED, RESTORED, SHOWN, Desk, compare_status, compare_value, note_items
 from .files import publish
 from .gallery import Cards, Gallery
+from .grid import Grid, Sheet, Sheets, grid_texts
 from .knobs import FIRST, SLIDERS, acts, changes_of, control
 from .map_tools import MapTools
 from .painter import Painter
@@ -157,3 +158,16 @@ def tick_style(desk: Desk, model: str) -> str:
         share = (getattr(knobs, name) - limits.low) / (limits.high - limits.low)
         rules.append(f"#knob-{name} {{ --tick: {share:.3f}; }}")
     return f"<style>{' '.join(rules)}</style>"
+
+
+def build_grid(desk: Desk, words: Words, parts: dict[str, Any], tab: gr.Tab) -> None:
+    """Lay the grid out and wire it. parts: the components of the Create tab, whose values it paints."""
+    sheets = Sheets(desk)
+    grid = words.add(Grid(items=sheets.items(Sheet()), texts=grid_texts("en"), elem_id="grid"), texts=grid_texts)
+    compare = words.add(Compare(texts=compare_texts("en"), elem_id="grid-compare", visible="hidden"), texts=compare_texts)
+    values = [parts[name] for name in INPUTS]
+    showing: dict[str, Any] = {**_QUIET, "outputs": [grid, compare], "concurrency_limit": None}
+    tab.select(sheets.look, values, **showing)
+    grid.paint(sheets.paint, values, trigger_mode="once", **showing)
+    grid.open(sheets.open, None, trigger_mode="always_last", **showing)
+    grid.stop(sheets.stop, None, None, queue=False, trigger_mode="multiple", **_QUIET)

@@ -179,7 +179,7 @@ class Studio:
                 assert request.knobs is not None
                 request = dataclasses.replace(request, knobs=request.knobs.replace(size=smaller[-1]))
                 extra = (Said("note.smaller", {"size": job.request.knobs.size, "used": smaller[-1]}),)
-        path = await asyncio.to_thread(self._publish_result, job, result)
+        path = await asyncio.to_thread(self.publish_result, job, result)
         if session.run is not run:
             return
         notes = extra + tuple(_note(note, job) for note in result.notes)
@@ -298,7 +298,8 @@ class Studio:
     def _publish_preview(self, image: Image.Image) -> str:
         return self.publish(encode_png(image), "preview.png")
 
-    def _publish_result(self, job: Job, result: RenderResult) -> str:
+    def publish_result(self, job: Job, result: RenderResult) -> str:
+        """A PNG that carries its recipe; its path."""
         request = result.request
         assert request.knobs is not None
         recipe = Recipe(

@@ -10,6 +10,7 @@ TEXT: dict[str, tuple[str, str]] = {
     "page.line": ("Paint the sky like that sky, the face like that face.", "让天空像那片天空，让面容像那张面容。"),
     "tab.create": ("Create", "创作"),
     "tab.models": ("Models", "模型"),
+    "tab.grid": ("Grid", "对照"),
     "header.language": ("Language", "语言"),
     "header.theme": ("Light or dark", "浅色或深色"),
     "header.keys": ("Keys", "快捷键"),
@@ -274,6 +275,35 @@ TEXT: dict[str, tuple[str, str]] = {
     "error.do.again": ("Press Render to try again.", "请按“渲染”重试。"),
     "error.example": ("This example is not here any more.", "该示例已不存在。"),
     "error.do.other_example": ("Choose another one.", "请选择其他示例。"),
+    # grid
+    "grid.title": ("Side by side", "并排对照"),
+    "grid.line": (
+        "The pair on the desk, painted by every model that is ready, with and without regions. "
+        "The model on the desk uses its knobs, the others their own defaults.",
+        "用所有就绪的模型绘制当前的一对图片，分别使用和不使用区域。当前模型采用所设选项，其他模型采用各自的默认值。",
+    ),
+    "grid.paint": ("Paint {count} pictures", "绘制 {count} 张"),
+    "grid.paint_one": ("Paint 1 picture", "绘制 1 张"),
+    "grid.stop": ("Cancel", "取消"),
+    "grid.progress": ("Progress of the grid", "对照进度"),
+    "grid.waiting": (
+        "{number} of {total}: {model}, {method}, waiting for its turn",
+        "第 {number} / {total} 张：{model}，{method}，正在排队",
+    ),
+    "grid.painting": ("{number} of {total}: {model}, {method}", "第 {number} / {total} 张：{model}，{method}"),
+    "grid.done": ("Done in {seconds} s. Open a picture to compare it.", "完成，用时 {seconds} 秒。打开一张图片即可对比。"),
+    "grid.nothing": ("Everything chosen is up to date.", "所选图片均为最新。"),
+    "grid.cancelled": ("Cancelled. What is painted stays.", "已取消，已绘制的图片会保留。"),
+    "grid.failed": ("Something went wrong on our side. Press Paint to try again.", "我们这边出了点问题，请按“绘制”重试。"),
+    "grid.open": ("Compare {name}", "对比 {name}"),
+    "grid.choose": ("Paint {name}", "绘制 {name}"),
+    "grid.seconds": ("{seconds} s", "{seconds} 秒"),
+    "grid.stale": ("{seconds} s, settings changed since", "{seconds} 秒，此后设置已更改"),
+    "grid.state.empty": ("not painted", "尚未绘制"),
+    "grid.state.waiting": ("waiting", "等待中"),
+    "grid.state.painting": ("painting", "正在绘制"),
+    "grid.state.done": ("done", "完成"),
+    "grid.state.failed": ("failed", "失败"),
     # models tab
     "models.title": ("Models", "模型"),
     "models.line": (

@@ -17,7 +17,7 @@ from scsa_core.errors import KnobError
 Report = Callable[[Job, Outcome], None]
 TRIES = 2
 """A job whose worker died is given to another one this often in all."""
-_STORE = 200_000_000  # bytes of a local cluster's object store: pictures pass through it one by one
+STORE = 200_000_000  # bytes of a local cluster's object store: pictures pass through it one by one
 
 
 def run_local(jobs: Iterable[Job], engine: Engine, report: Report) -> None:
@@ -36,7 +36,6 @@ def run_on_ray(
     address: str | None = None,
     workers: int | None = None,
     device: str = "auto",
-    store: int = _STORE,
 ) -> None:
     """On a Ray cluster: that of `address`, or one of this machine alone, started and stopped here.
 
@@ -49,12 +48,16 @@ def run_on_ray(
     quiet = {"log_to_driver": False, "logging_level": "ERROR"}
     try:
         if address is None:
-            ray.init(include_dashboard=False, object_store_memory=store, num_cpus=workers, **quiet)
+            ray.init(include_dashboard=False, object_store_memory=STORE, num_cpus=workers, **quiet)
         else:
             ray.init(address=address, **quiet)
-    except (ConnectionError, OSError, RuntimeError, ValueError) as error:
+    except (Exception, SystemExit) as error:  # Ray leaves by any of many
+        ray.shutdown()
+        if address is None:
+            hint = "Use --engine local, or start a cluster with `ray start --head` and give its address."
+            raise KnobError(f"engine ray: no cluster could be started here ({type(error).__name__})", knob="engine", hint=hint) from error
         hint = "Start it with `ray start --head` and give the address that it prints."
-        raise KnobError(f"address {address or ''}: no Ray cluster answers there", knob="address", hint=hint) from error
+        raise KnobError(f"address {address}: no Ray cluster answers there", knob="address", hint=hint) from error
     try:
         nodes = [n for n in ray.nodes() if n["Alive"]]
         count = workers or len(nodes)

@@ -1,0 +1,361 @@
+"""The grid: the pair on the desk, painted by any of the families that are ready, each with and without regions.
+
+One picture after another, in the same line as everybody's renders; a new place for each,
+so that nobody waits for a whole grid. The browser's half is `web/grid.js`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, Literal
+from weakref import WeakKeyDictionary
+
+import gradio as gr
+from gradio.data_classes import FileData, GradioModel
+
+from scsa_core.engine import RenderResult
+from scsa_core.errors import Cancelled, ScsaError
+from scsa_core.progress import CancelToken, Progress
+
+from .desk import Desk, Values
+from .knobs import SLIDERS
+from .models import model_states
+from .session import Job, Session
+from .text import ErrorWords, Said, error_words
+from .text import texts as _texts
+from .theme import script, style
+
+log = logging.getLogger("scsa.demo")
+
+METHODS = ("baseline", "scsa")
+COMMON = ("stroke_size", "keep_colours")
+"""Knobs that mean the same in every family; another family than the desk's keeps its own defaults for the rest."""
+POLL = 0.15
+Name = tuple[str, str]
+"""(family, method)."""
+CellState = Literal["empty", "waiting", "painting", "done", "failed"]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One picture of the grid. key: of the job that it shows. picture stays while a newer one is painted."""
+
+    state: CellState = "empty"
+    key: str = ""
+    picture: str | None = None
+    seconds: str = ""
+    error: ErrorWords | None = None
+    stale: bool = False
+
+
+@dataclass(eq=False)
+class Sheet:
+    """One visitor's grid. said: the line above it; opened: the cell in the compare view below."""
+
+    cells: dict[Name, Cell] = field(default_factory=dict)
+    token: CancelToken | None = None
+    said: Said | None = None
+    fraction: float = 0.0
+    opened: Name | None = None
+    content: str | None = None
+    style: str | None = None
+    size: tuple[int, int] = (0, 0)
+
+    def cell(self, name: Name) -> Cell:
+        return self.cells.get(name, Cell())
+
+    def set(self, name: Name, **changes: Any) -> None:
+        self.cells[name] = replace(self.cell(name), **changes)
+
+
+class CellModel(GradioModel):
+    """A painted cell."""
+
+    family: str
+    method: str
+    picture: FileData
+
+
+class GridModel(GradioModel):
+    """The pictures. Everything else travels in `items`."""
+
+    cells: list[CellModel] = []
+
+
+class Grid(gr.HTML):
+    """Events: ``paint`` with data {cells: [[family, method], …]}, ``stop``, ``open`` with data {family, method}."""
+
+    data_model = GridModel
+
+    def __init__(
+        self,
+        value: Mapping[str, Any] | None = None,
+        *,
+        items: Mapping[str, Any] | None = None,
+        texts: Mapping[str, str] | None = None,
+        elem_id: str | None = None,
+        elem_classes: list[str] | str | None = None,
+        label: str | None = None,
+        visible: bool = True,
+        render: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            value=value,
+            label=label,
+            html_template='<div class="gd-root"></div>',
+            css_template=style("grid.css"),
+            js_on_load=script("grid.js"),
+            apply_default_css=False,
+            elem_id=elem_id,
+            elem_classes=elem_classes,
+            visible=visible,
+            render=render,
+            items=dict(items or {}),
+            texts=dict(texts or grid_texts("en")),
+            **kwargs,
+        )
+
+    def preprocess(self, payload: Any) -> Any:
+        """Nothing of the grid comes back from the browser."""
+        return None
+
+    def postprocess(self, value: Any) -> Any:
+        if value is None or isinstance(value, GridModel):
+            return value or GridModel()
+        return GridModel.model_validate(value)
+
+    def api_info(self) -> dict[str, Any]:
+        schema = GridModel.model_json_schema()
+        schema["additional_description"] = schema.pop("description", None)
+        return schema
+
+    def example_payload(self) -> Any:
+        return {}
+
+    def example_value(self) -> Any:
+        return {}
+
+
+def grid_texts(lang: str) -> dict[str, str]:
+    """The grid's words, with those of methods, stages, models' states and errors."""
+    return _texts(lang, "grid.", "method.", "status.", "models.state.", "error.")
+
+
+class Sheets:
+    """Handlers of the grid. Outputs of all: [grid, compare view]."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+        self._of: WeakKeyDictionary[Session, Sheet] = WeakKeyDictionary()
+        self._pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="grid")
+
+    def of(self, session: Session) -> Sheet:
+        return self._of.setdefault(session, Sheet())
+
+    # -- what is shown ----------------------------------------------------------------
+
+    def items(self, sheet: Sheet) -> dict[str, Any]:
+        """Families with their cells, as plain values; words are keys."""
+        families = []
+        for state in model_states(self.desk.engine):
+            able = self.desk.engine.info(state.name).capabilities.methods
+            cells = {m: _shown(sheet.cell((state.name, m)), state.ready and m in able, sheet.opened == (state.name, m)) for m in METHODS}
+            words = {"name": state.name, "title": state.title, "chip": state.chip().to_dict()}
+            families.append({**words, "ready": state.ready, "cells": cells})
+        running = sheet.token is not None
+        said = sheet.said.to_dict() if sheet.said else None
+        return {"families": families, "running": running, "said": said, "fraction": round(sheet.fraction, 3)}
+
+    def updates(self, sheet: Sheet, *, pictures: bool) -> list[Any]:
+        """Updates of grid and compare view; pictures: they changed too."""
+        changes: dict[str, Any] = {"items": self.items(sheet)}
+        if not pictures:
+            return [gr.update(**changes), gr.skip()]
+        cells = [
+            {"family": family, "method": method, "picture": FileData(path=cell.picture)}
+            for (family, method), cell in sheet.cells.items()
+            if cell.picture
+        ]
+        compare = gr.update(value=self.compared(sheet), visible=True if sheet.opened else "hidden")
+        return [gr.update(value={"cells": cells}, **changes), compare]
+
+    def compared(self, sheet: Sheet) -> dict[str, Any]:
+        """The opened cell beside its family's baseline and the two pictures."""
+        family, method = sheet.opened or ("", "")
+        value: dict[str, Any] = {"result": sheet.cell((family, method)).picture, "content": sheet.content, "style": sheet.style}
+        value["baseline"] = sheet.cell((family, "baseline")).picture if method != "baseline" else None
+        title = self.desk.engine.info(family).title if family else ""
+        alt = Said("compare.alt_plain", {"model": title, "method": method, "size": max(sheet.size)}).to_dict()
+        return {**value, "w": sheet.size[0], "h": sheet.size[1], "preview": False, "alt": alt}
+
+    # -- handlers ---------------------------------------------------------------------
+
+    def look(self, request: gr.Request, *values: Any) -> list[Any]:
+        """The tab was opened: models may have come, and settings changed."""
+        session = self.desk.sessions.get(request.session_hash)
+        sheet, found = self.of(session), Values.of(values)
+        if sheet.token is None:
+            for name, cell in list(sheet.cells.items()):
+                if cell.state == "done":
+                    job = self._job(found, name)
+                    sheet.set(name, stale=not isinstance(job, Job) or _key(job) != cell.key)
+        return self.updates(sheet, pictures=True)
+
+    def stop(self, request: gr.Request) -> None:
+        token = self.of(self.desk.sessions.get(request.session_hash)).token
+        if token is not None:
+            token.cancel()
+
+    def open(self, event: gr.EventData, request: gr.Request) -> list[Any]:
+        """A cell was pressed."""
+        sheet = self.of(self.desk.sessions.get(request.session_hash))
+        for name in _names([_pair(event._data)]):
+            if sheet.cell(name).picture:
+                sheet.opened = name
+        return self.updates(sheet, pictures=True)
+
+    async def paint(self, event: gr.EventData, request: gr.Request, *values: Any) -> AsyncIterator[list[Any]]:
+        """Paint was pressed: one cell after another."""
+        session = self.desk.sessions.get(request.session_hash)
+        async for updates in self.run(session, Values.of(values), _names((event._data or {}).get("cells"))):
+            yield updates
+
+    async def run(self, session: Session, values: Values, names: Sequence[Name]) -> AsyncIterator[list[Any]]:
+        """Paint the cells of `names` that can be; done ones of the same settings stay. Raises nothing but its own end."""
+        sheet = self.of(session)
+        if sheet.token is not None:
+            return
+        token = sheet.token = CancelToken()
+        try:
+            ready = {state.name for state in model_states(self.desk.engine) if state.ready}
+            jobs = await asyncio.to_thread(self._jobs, sheet, values, [n for n in names if n[0] in ready])
+            if isinstance(jobs, Said):
+                sheet.said, jobs = jobs, {}
+            else:
+                sheet.said = Said("grid.nothing")
+            for name in jobs:
+                sheet.set(name, state="waiting", error=None, stale=False)
+            started = time.monotonic()
+            for k, (name, job) in enumerate(jobs.items()):
+                async for pictures in self._one(session, sheet, name, job, (k, len(jobs)), token):
+                    yield self.updates(sheet, pictures=pictures)
+                sheet.said = Said("grid.done", {"seconds": f"{time.monotonic() - started:.1f}"})
+        except Cancelled:
+            sheet.said = Said("grid.cancelled")
+        except Exception as error:
+            sheet.said = Said("grid.failed")
+            log.error("the grid failed", exc_info=error)
+        finally:
+            token.cancel()
+            for name, cell in list(sheet.cells.items()):
+                if cell.state in ("waiting", "painting"):
+                    sheet.set(name, state="done" if cell.picture else "empty")
+            sheet.token, sheet.fraction = None, 0.0
+        yield self.updates(sheet, pictures=True)
+
+    def _jobs(self, sheet: Sheet, values: Values, names: Sequence[Name]) -> dict[Name, Job] | Said:
+        """What there is to paint, in the order of the grid, or what is missing."""
+        jobs: dict[Name, Job] = {}
+        for name in names:
+            job = self._job(values, name)
+            if isinstance(job, Said):
+                return job
+            sheet.content, sheet.style, sheet.size = job.content_path, job.style_path, job.request.content.size
+            if not (sheet.cell(name).picture and sheet.cell(name).key == _key(job)):
+                jobs[name] = job
+        return jobs
+
+    def _job(self, values: Values, name: Name) -> Job | Said:
+        """A cell's job; for another family than the desk's at its own defaults. Words where the desk has none."""
+        family, method = name
+        knobs = dict(values.knobs)
+        if family != values.model:
+            defaults = self.desk.engine.defaults(family)
+            knobs = {k: knobs[k] if k in COMMON else getattr(defaults, k) for k in SLIDERS}
+        try:
+            return self.desk.job(Session("grid"), replace(values, model=family, method=method, knobs=knobs))
+        except ScsaError as error:
+            return error_words(error).what
+
+    async def _one(
+        self, session: Session, sheet: Sheet, name: Name, job: Job, at: tuple[int, int], token: CancelToken
+    ) -> AsyncIterator[bool]:
+        """Paint one cell; yields whether pictures changed."""
+        line = self.desk.studio.line
+        args = {"number": at[0] + 1, "total": at[1], "model": job.model, "method": name[1]}
+        place = line.enter(f"{session.key}-grid-{secrets.token_hex(4)}")
+        sheet.said, sheet.fraction = Said("grid.waiting", args), at[0] / at[1]
+        try:
+            while line.position(place):
+                yield False
+                await asyncio.sleep(POLL)
+                token.checkpoint()
+            token.checkpoint()
+            sheet.set(name, state="painting")
+            events: list[Progress] = []
+            call = partial(self.desk.engine.render, job.request, progress=events.append, cancel=token)
+            future = asyncio.get_running_loop().run_in_executor(self._pool, call)
+            seen = 0
+            try:
+                while not future.done():
+                    if len(events) > seen or not seen:
+                        seen = max(1, len(events))
+                        done = events[-1].fraction if events else 0.0
+                        sheet.said, sheet.fraction = Said("grid.painting", args), (at[0] + done) / at[1]
+                        yield False
+                    await asyncio.wait({future}, timeout=POLL)
+                await self._finish(sheet, name, job, future.result())
+            finally:
+                if not future.done():  # the page is gone
+                    token.cancel()
+                    await asyncio.wait({future}, timeout=60)
+                if future.done() and not future.cancelled():
+                    future.exception()  # seen, so that it is not reported as forgotten
+        except Cancelled:
+            raise
+        except Exception as error:
+            reference = ""
+            if not isinstance(error, ScsaError | MemoryError):
+                reference = secrets.token_hex(4)
+                log.error("a cell of the grid failed (reference %s)", reference, exc_info=error)
+            size = job.request.knobs.size if job.request.knobs is not None else ""
+            sheet.set(name, state="failed", error=error_words(error, reference=reference, model=job.model, size=size))
+        finally:
+            line.leave(place)
+        yield True
+
+    async def _finish(self, sheet: Sheet, name: Name, job: Job, result: RenderResult) -> None:
+        path = await asyncio.to_thread(self.desk.studio.publish_result, job, result)
+        sheet.set(name, state="done", key=_key(job), picture=path, seconds=f"{result.timings['total']:.1f}", error=None, stale=False)
+        if sheet.opened is None:
+            sheet.opened = name
+
+
+def _key(job: Job) -> str:
+    return job.baseline_key() if job.request.method == "baseline" else job.fingerprint()
+
+
+def _shown(cell: Cell, able: bool, opened: bool) -> dict[str, Any]:
+    error = cell.error.to_dict() if cell.error and cell.state == "failed" else None
+    return {"state": cell.state, "able": able, "seconds": cell.seconds, "stale": cell.stale, "error": error, "opened": opened}
+
+
+def _pair(data: Any) -> Any:
+    return [data.get("family"), data.get("method")] if isinstance(data, Mapping) else None
+
+
+def _names(value: Any) -> list[Name]:
+    """Cells as the browser names them, checked: [[family, method], …]."""
+    found = []
+    for entry in value if isinstance(value, list) else []:
+        if isinstance(entry, list) and len(entry) == 2 and isinstance(entry[0], str) and entry[1] in METHODS:
+            found.append((entry[0], str(entry[1])))
+    return list(dict.fromkeys(found))[:32]

@@ -1,0 +1,164 @@
+"""The grid: cells painted one after another in everybody's line, kept, cancelled, opened; what is not ready says so."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from types import SimpleNamespace
+
+import pytest
+from PIL import Image
+
+from demo import grid as grid_module
+from demo.desk import INPUTS, Desk, Values
+from demo.grid import Sheets, _names
+from demo.knobs import SLIDERS
+from demo.settings import Settings
+from demo.text import TEXT, Said
+from scsa_core.engine import Engine, RenderResult
+from scsa_core.errors import OutOfMemory
+from scsa_core.progress import Progress
+
+ALL = [("lite", "baseline"), ("lite", "scsa")]
+VISITOR = SimpleNamespace(session_hash="one")
+
+
+@pytest.fixture
+def engine(tmp_path, monkeypatch):
+    """Only lite is ready; a render is a plain picture, or what `engine.error` says."""
+    monkeypatch.setenv("SCSA_CHECKPOINTS", str(tmp_path))
+    monkeypatch.setattr(grid_module, "POLL", 0.005)
+    made = Engine("cpu")
+    made.requests, made.error, made.gate = [], None, threading.Semaphore(100)
+
+    def render(request, *, progress=None, cancel=None):
+        made.requests.append(request)
+        progress(Progress("paint", 0.5))
+        while not made.gate.acquire(timeout=0.005):
+            cancel.checkpoint()
+        if made.error:
+            raise made.error
+        return RenderResult(Image.new("RGB", (32, 24), "red"), {"total": 1.25}, (), request, 0, "ab")
+
+    made.render = render
+    return made
+
+
+@pytest.fixture
+def sheets(engine):
+    return Sheets(Desk(engine, Settings(preload=False)))
+
+
+def values(sheets, **changes):
+    """What the page sends for the first example."""
+    desk = sheets.desk
+    painter, _, _ = desk.opening()
+    for side in ("content", "style"):
+        painter[side]["picture"] = {"path": painter[side]["picture"]}
+    knobs = {name: getattr(desk.engine.defaults("lite"), name) for name in SLIDERS}
+    return Values(painter, "lite", "scsa", 256, knobs | changes)
+
+
+async def follow(sheets, session, found, names=ALL):
+    return [u async for u in sheets.run(session, found, names)]
+
+
+def painted(sheets, found, names=ALL):
+    session = sheets.desk.sessions.get("one")
+    return asyncio.run(follow(sheets, session, found, names)), sheets.of(session)
+
+
+def test_cells_are_painted_in_order_and_the_first_one_opens(sheets, engine):
+    updates, sheet = painted(sheets, values(sheets, alpha1=1.5))
+    assert [r.method for r in engine.requests] == ["baseline", "scsa"]
+    assert engine.requests[1].knobs.alpha1 == 1.5 and engine.requests[1].content_map is not None
+    states = [next(f["cells"]["scsa"]["state"] for f in u[0]["items"]["families"] if f["name"] == "lite") for u in updates]
+    assert states[0] == "waiting" and "painting" in states and states[-1] == "done"
+    fractions = [u[0]["items"]["fraction"] for u in updates[:-1]]
+    assert fractions == sorted(fractions) and max(fractions) >= 0.5
+    grid, compare = updates[-1]
+    assert len(grid["value"]["cells"]) == 2 and grid["items"]["running"] is False
+    assert sheet.opened == ("lite", "baseline") and compare["visible"] is True and compare["value"]["result"]
+    assert sheet.said.key == "grid.done" and len(sheets.desk.studio.line) == 0
+
+
+def test_what_is_up_to_date_is_not_painted_again_and_the_baseline_knows_no_alpha(sheets, engine):
+    found = values(sheets)
+    painted(sheets, found)
+    _, sheet = painted(sheets, found)
+    assert len(engine.requests) == 2 and sheet.said.key == "grid.nothing"
+    painted(sheets, values(sheets, alpha1=1.9))
+    assert [r.method for r in engine.requests] == ["baseline", "scsa", "scsa"]
+
+
+def test_families_that_are_not_ready_are_listed_with_the_reason_and_never_painted(sheets, engine):
+    updates, _ = painted(sheets, values(sheets), [("sanet", "scsa"), ("nobody", "scsa")])
+    assert not engine.requests
+    sanet = next(f for f in updates[-1][0]["items"]["families"] if f["name"] == "sanet")
+    assert not sanet["ready"] and not sanet["cells"]["scsa"]["able"]
+    assert "MB" in Said(**sanet["chip"]).in_("en")
+
+
+def test_another_family_keeps_its_own_defaults(sheets):
+    found = values(sheets, alpha1=1.9, stroke_size=1.5)
+    knobs = sheets._job(found, ("sanet", "scsa")).request.knobs
+    assert (knobs.alpha1, knobs.alpha2, knobs.stroke_size, knobs.size) == (0.7, 0.3, 1.5, 256)
+
+
+def test_cancel_keeps_what_is_painted(sheets, engine):
+    engine.gate = threading.Semaphore(1)
+    session, found = sheets.desk.sessions.get("one"), values(sheets)
+
+    async def main():
+        async def stop():
+            while len(engine.requests) < 2:
+                await asyncio.sleep(0.005)
+            sheets.stop(VISITOR)
+
+        return (await asyncio.gather(follow(sheets, session, found), stop()))[0]
+
+    seen = asyncio.run(asyncio.wait_for(main(), 20))
+    sheet = sheets.of(session)
+    assert sheet.said.key == "grid.cancelled" and sheet.token is None
+    assert sheet.cell(ALL[0]).picture and sheet.cell(ALL[1]).state == "empty"
+    assert seen[-1][0]["items"]["running"] is False and len(sheets.desk.studio.line) == 0
+
+
+@pytest.mark.parametrize(("error", "words"), [(OutOfMemory("x"), "error.memory"), (RuntimeError("secret"), "error.unexpected")])
+def test_a_failed_cell_says_why_and_the_others_go_on(sheets, engine, error, words):
+    engine.error = error
+    updates, _ = painted(sheets, values(sheets))
+    assert len(engine.requests) == 2
+    cells = next(f["cells"] for f in updates[-1][0]["items"]["families"] if f["name"] == "lite")
+    assert all(c["state"] == "failed" and c["error"]["what"]["key"] == words for c in cells.values())
+    assert "secret" not in str(updates[-1])
+
+
+def test_without_pictures_it_says_what_is_missing(sheets, engine):
+    found = values(sheets)
+    found.painter["style"]["picture"] = None
+    updates, _ = painted(sheets, found)
+    assert updates[-1][0]["items"]["said"]["key"] == "status.need_style" and not engine.requests
+
+
+def test_changed_settings_are_marked_when_the_tab_opens_and_a_cell_can_be_opened(sheets, engine):
+    painted(sheets, values(sheets))
+    later = values(sheets, alpha1=0.1)
+    inputs = {"painter": later.painter, "model": "lite", "method": "scsa", "size": 256, "live": True, "stamp": 1, **later.knobs}
+    shown, _ = sheets.look(VISITOR, *[inputs[name] for name in INPUTS])
+    cells = next(f["cells"] for f in shown["items"]["families"] if f["name"] == "lite")
+    assert cells["scsa"]["stale"] and not cells["baseline"]["stale"]
+    _, compare = sheets.open(SimpleNamespace(_data={"family": "lite", "method": "scsa"}), VISITOR)
+    assert compare["value"]["baseline"] and compare["value"]["result"] != compare["value"]["baseline"]
+    assert compare["value"]["alt"]["args"]["method"] == "scsa"
+
+
+@pytest.mark.parametrize("data", [None, 5, [], [["lite"]], [["lite", "other"]], [[{}, "scsa"]], "lite"])
+def test_what_the_browser_sends_is_not_believed(sheets, data):
+    assert _names(data) == []
+    assert sheets.open(SimpleNamespace(_data=data), VISITOR)[1]["visible"] == "hidden"
+
+
+def test_every_state_has_words():
+    for state in ("empty", "waiting", "painting", "done", "failed"):
+        assert all(TEXT[f"grid.state.{state}"])
