@@ -24,6 +24,7 @@ from scsa_core.engine import RenderResult
 from scsa_core.errors import Cancelled, ScsaError
 from scsa_core.progress import CancelToken, Progress
 
+from .compare import compare_texts
 from .desk import Desk, Values
 from .knobs import SLIDERS
 from .models import model_states
@@ -207,7 +208,9 @@ class Sheets:
                 if cell.state == "done":
                     job = self._job(found, name)
                     sheet.set(name, stale=not isinstance(job, Job) or _key(job) != cell.key)
-        return self.updates(sheet, pictures=True)
+        grid, compare = self.updates(sheet, pictures=True)
+        # An answer that meets a tab as it opens replaces what its components were made with: their words come with it.
+        return [{**grid, "texts": grid_texts(session.lang)}, {**compare, "texts": compare_texts(session.lang)}]
 
     def stop(self, request: gr.Request) -> None:
         token = self.of(self.desk.sessions.get(request.session_hash)).token

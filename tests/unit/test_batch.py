@@ -224,6 +224,23 @@ class FakeWorker:
         return type("Ref", (), {"answer": self._answers.pop(0)})()
 
 
+@pytest.mark.parametrize(("more", "words"), [((), "--engine local"), (("--address", "1.2.3.4:5"), "no Ray cluster answers")])
+def test_a_cluster_that_does_not_answer_is_one_line(folder, tmp_path, monkeypatch, capsys, more, words):
+    class Unreachable(FakeRay):
+        closed = False
+
+        def init(self, **_):
+            raise ConnectionError("no route")
+
+        def shutdown(self):
+            self.closed = True
+
+    fake = Unreachable()
+    monkeypatch.setattr(pools, "_import", lambda: fake)
+    assert main(folder, "--out", tmp_path / "out", "--engine", "ray", *more) == 2
+    assert words in capsys.readouterr().err and fake.closed
+
+
 def test_a_job_whose_worker_dies_is_tried_once_more_and_then_reported(folder):
     died = FakeRay.exceptions.RayActorError()
     jobs = plan(rf.find_pairs(folder)[:1] * 3, backbone="lite", methods=("scsa",), knobs=Knobs())
@@ -251,7 +268,6 @@ def test_a_ray_cluster_of_two_workers_paints_the_same(folder, tmp_path, engine, 
     (here,) = perform(engine, job, Payload.of(job))
     there = np.asarray(Image.open(out / "1" / "1_1_paint_lite_scsa.png")).astype(int)
     assert np.abs(there - np.asarray(Image.open(io.BytesIO(here.png)))).max() <= 2
-    assert main(folder, "--out", out, "--engine", "ray", "--address", "127.0.0.1:1", "--methods", "sca") == 2
 
 
 def test_columns_are_what_a_spreadsheet_wants(tmp_path, folder):
