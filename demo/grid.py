@@ -22,6 +22,7 @@ from gradio.data_classes import FileData, GradioModel
 
 from scsa_core.engine import RenderResult
 from scsa_core.errors import Cancelled, ScsaError
+from scsa_core.knobs import ALL_METHODS
 from scsa_core.progress import CancelToken, Progress
 
 from .compare import compare_texts
@@ -35,7 +36,6 @@ from .theme import script, style
 
 log = logging.getLogger("scsa.demo")
 
-METHODS = ("baseline", "scsa")
 COMMON = ("stroke_size", "keep_colours")
 """Knobs that mean the same in every family; another family than the desk's keeps its own defaults for the rest."""
 POLL = 0.15
@@ -161,15 +161,20 @@ class Sheets:
     def of(self, session: Session) -> Sheet:
         return self._of.setdefault(session, Sheet())
 
+    def methods(self, family: str) -> list[str]:
+        """A family's two columns: its baseline, and its way with regions."""
+        known = self.desk.engine.info(family).capabilities.methods
+        return ["baseline", "scsa" if "scsa" in known else known[0]]
+
     # -- what is shown ----------------------------------------------------------------
 
     def items(self, sheet: Sheet) -> dict[str, Any]:
         """Families with their cells, as plain values; words are keys."""
         families = []
         for state in model_states(self.desk.engine):
-            able = self.desk.engine.info(state.name).capabilities.methods
-            cells = {m: _shown(sheet.cell((state.name, m)), state.ready and m in able, sheet.opened == (state.name, m)) for m in METHODS}
-            words = {"name": state.name, "title": state.title, "chip": state.chip().to_dict()}
+            methods, slow = self.methods(state.name), self.desk.engine.info(state.name).capabilities.slow
+            cells = {m: _shown(sheet.cell((state.name, m)), state.ready, sheet.opened == (state.name, m)) for m in methods}
+            words = {"name": state.name, "title": state.title, "chip": state.chip().to_dict(), "methods": methods, "slow": slow}
             families.append({**words, "ready": state.ready, "cells": cells})
         running = sheet.token is not None
         said = sheet.said.to_dict() if sheet.said else None
@@ -239,7 +244,7 @@ class Sheets:
         token = sheet.token = CancelToken()
         try:
             ready = {state.name for state in model_states(self.desk.engine) if state.ready}
-            jobs = await asyncio.to_thread(self._jobs, sheet, values, [n for n in names if n[0] in ready])
+            jobs = await asyncio.to_thread(self._jobs, sheet, values, [n for n in names if n[0] in ready and n[1] in self.methods(n[0])])
             if isinstance(jobs, Said):
                 sheet.said, jobs = jobs, {}
             else:
@@ -359,6 +364,6 @@ def _names(value: Any) -> list[Name]:
     """Cells as the browser names them, checked: [[family, method], …]."""
     found = []
     for entry in value if isinstance(value, list) else []:
-        if isinstance(entry, list) and len(entry) == 2 and isinstance(entry[0], str) and entry[1] in METHODS:
+        if isinstance(entry, list) and len(entry) == 2 and isinstance(entry[0], str) and entry[1] in ALL_METHODS:
             found.append((entry[0], str(entry[1])))
     return list(dict.fromkeys(found))[:32]

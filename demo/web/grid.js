@@ -1,8 +1,7 @@
 // The grid of families: choose cells, paint them one after another, open one. Text reaches the page only through textContent.
 
 const root = element.querySelector(".gd-root");
-const METHODS = ["baseline", "scsa"];
-const refused = new Set(); // cells that the person took out
+const turned = new Map(); // cell -> whether the person wants it; a slow family is not wanted until then
 
 function word(key, values = {}) {
   const text = String((props.texts ?? {})[key] ?? key);
@@ -22,12 +21,12 @@ function node(tag, className, ...children) {
   return made;
 }
 
+function wanted(family, method) { return family.cells[method].able && (turned.get(`${family.name} ${method}`) ?? !family.slow); }
+
 function chosen() {
   const cells = [];
   for (const family of props.items?.families ?? []) {
-    for (const method of METHODS) {
-      if (family.cells[method].able && !refused.has(`${family.name} ${method}`)) cells.push([family.name, method]);
-    }
+    for (const method of family.methods) if (wanted(family, method)) cells.push([family.name, method]);
   }
   return cells;
 }
@@ -59,11 +58,10 @@ function cellNode(family, method) {
   }
   const box = node("input", "gd-check");
   box.type = "checkbox";
-  box.checked = cell.able && !refused.has(made.dataset.cell);
+  box.checked = wanted(family, method);
   box.disabled = !cell.able || Boolean(props.items?.running);
   box.addEventListener("change", () => {
-    if (box.checked) refused.delete(made.dataset.cell);
-    else refused.add(made.dataset.cell);
+    turned.set(made.dataset.cell, box.checked);
     refreshBar();
   });
   box.setAttribute("aria-label", word("grid.choose", { name }));
@@ -123,7 +121,7 @@ function refresh() {
   list.replaceChildren(...(props.items?.families ?? []).map((family) => {
     const row = node("section", "gd-family", node("h3", "gd-title", family.title, family.ready ? "" : node("span", "gd-chip", said(family.chip))));
     row.dataset.name = family.name;
-    row.append(node("div", "gd-cells", ...METHODS.map((method) => cellNode(family, method))));
+    row.append(node("div", "gd-cells", ...family.methods.map((method) => cellNode(family, method))));
     return row;
   }));
   if (focused && part) list.querySelector(`[data-cell="${focused}"] .${part.split(" ")[0]}`)?.focus({ preventScroll: true });

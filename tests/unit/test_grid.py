@@ -162,3 +162,10 @@ def test_what_the_browser_sends_is_not_believed(sheets, data):
 def test_every_state_has_words():
     for state in ("empty", "waiting", "painting", "done", "failed"):
         assert all(TEXT[f"grid.state.{state}"])
+
+
+def test_a_family_without_scsa_shows_its_own_way_with_regions(sheets):
+    assert sheets.methods("lite") == ["baseline", "scsa"]
+    assert sheets.methods("mast") == ["baseline", "regions"]
+    shown = {f["name"]: f for f in sheets.items(sheets.of(sheets.desk.sessions.get("one")))["families"]}
+    assert set(shown["mast"]["cells"]) == {"baseline", "regions"} and shown["strotss"]["slow"] and not shown["lite"]["slow"]
