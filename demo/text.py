@@ -122,6 +122,8 @@ def _describe(error: BaseException, context: Mapping[str, Any]) -> tuple[Said, S
             return Said("error.weights_missing", model), Said("error.do.fetch")
         case errors.CheckpointError():
             return Said("error.weights_bad", {**model, **detail}), Said("error.do.lite")
+        case errors.MissingPackage(package=package):
+            return Said("error.package", {**model, "package": package}), Said("error.do.install", {"package": package})
         case errors.RecipeError():
             return Said("error.recipe", detail), Said("error.do.by_hand")
         case errors.StudyError():

@@ -250,6 +250,8 @@ TEXT: dict[str, tuple[str, str]] = {
     "error.map": ("The map cannot be used: {detail}.", "无法使用该区域图：{detail}。"),
     "error.knob": ("A setting cannot be used: {detail}.", "无法使用某项设置：{detail}。"),
     "error.weights_missing": ("Weights for {model} are not here.", "此处没有 {model} 的权重。"),
+    "error.package": ("{model} needs the Python package {package}, which is not here.", "{model} 需要 Python 软件包 {package}，此处没有。"),
+    "error.do.install": ("Run `pip install {package}` and start the app again.", "运行 `pip install {package}`，然后重新启动应用。"),
     "error.weights_bad": ("Weights for {model} cannot be used: {detail}.", "{model} 的权重无法使用：{detail}。"),
     "error.recipe": ("The settings inside this picture cannot be read: {detail}.", "无法读取此图片中的设置：{detail}。"),
     "error.memory": ("There is not enough memory for {size} pixels here.", "此处内存不足以渲染 {size} 像素。"),

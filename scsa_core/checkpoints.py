@@ -37,6 +37,17 @@ _KNOWN = (
 )
 
 
+class _Ignored:
+    """Stands in for a training framework's record inside a checkpoint; it can hold values and do nothing."""
+
+
+# What Stable Diffusion's .ckpt files keep beside the weights. The names are never imported.
+_STAND_INS = tuple(
+    (_Ignored, f"pytorch_lightning.callbacks.{name}")
+    for name in ("model_checkpoint.ModelCheckpoint", "early_stopping.EarlyStopping", "lr_monitor.LearningRateMonitor")
+)
+
+
 def root() -> Path:
     """The folder a person puts weights into: $SCSA_CHECKPOINTS, or `checkpoints/` beside the package."""
     named = os.environ.get(VARIABLE)
@@ -83,7 +94,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 def _read_torch(path: Path) -> dict[str, Tensor]:
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(list(_STAND_INS)):
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         found = re.search(r"GLOBAL ([\w.]+)", str(error))
         if found:
@@ -123,8 +135,13 @@ def read_metadata(path: Path) -> dict[str, str]:
         raise CheckpointCorrupt(f"{path.name} is damaged or cut short ({error})", hint="Fetch it again.") from error
 
 
-def load_into(module: nn.Module, tensors: Mapping[str, Tensor], what: str) -> None:
-    """Fill a module, strictly. Raises CheckpointMismatch naming keys and shapes, CheckpointCorrupt for NaN or infinity."""
+def load_into(
+    module: nn.Module, tensors: Mapping[str, Tensor], what: str, dtype: torch.dtype = torch.float32, *, assign: bool = False
+) -> None:
+    """Fill a module, strictly. Raises CheckpointMismatch naming keys and shapes, CheckpointCorrupt for NaN or infinity.
+
+    assign: the module takes the tensors themselves, which spares a copy of a large one built without memory.
+    """
     own = {k: tuple(v.shape) for k, v in module.state_dict().items()}
     missing = tuple(k for k in own if k not in tensors)
     unexpected = tuple(k for k in tensors if k not in own)
@@ -143,7 +160,7 @@ def load_into(module: nn.Module, tensors: Mapping[str, Tensor], what: str) -> No
     for name, value in tensors.items():
         if value.is_floating_point() and not torch.isfinite(value).all():
             raise CheckpointCorrupt(f"{what}: {name} holds values that are not finite", hint="Fetch the file again.")
-    module.load_state_dict({k: v.float() for k, v in tensors.items()})
+    module.load_state_dict({k: v.to(dtype) for k, v in tensors.items()}, assign=assign)
 
 
 def _looks_like(tensors: Mapping[str, Tensor]) -> str:

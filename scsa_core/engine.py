@@ -28,7 +28,7 @@ from scsa_core.backbones import FAMILIES
 from scsa_core.backbones.base import Backbone, BackboneInfo, Pair, preparation_of
 from scsa_core.cache import CacheStatistics, StageCache, digest
 from scsa_core.colours import keep_colours
-from scsa_core.errors import CheckpointError, KnobError, LabelError, OutOfMemory
+from scsa_core.errors import CheckpointError, KnobError, LabelError, MissingPackage, OutOfMemory
 from scsa_core.knobs import Knobs
 from scsa_core.labels import LabelMap, reference_labels
 from scsa_core.left_alone import leave_as_it_is
@@ -123,7 +123,7 @@ class Engine:
                 if name not in self._models:
                     family.probe()
                 states.append(BackboneState(family.info, True))
-            except CheckpointError as error:
+            except (CheckpointError, MissingPackage) as error:
                 states.append(BackboneState(family.info, False, str(error), error.hint))
         return states
 
@@ -140,7 +140,7 @@ class Engine:
         return Knobs.for_family(self.info(backbone).defaults)
 
     def load(self, backbone: str) -> Backbone:
-        """The loaded model, from memory or from its files. Raises CheckpointError."""
+        """The loaded model, from memory or from its files. Raises CheckpointError, MissingPackage."""
         self.info(backbone)
         with self._loading:
             if backbone not in self._models:

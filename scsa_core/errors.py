@@ -14,6 +14,7 @@
     │   ├── CheckpointCorrupt   the file is damaged, truncated or hostile
     │   ├── CheckpointMismatch  the file holds another network: keys or shapes differ
     │   └── FetchFailed         a download did not succeed; what has arrived is kept
+    ├── MissingPackage          an optional package is not installed
     ├── RecipeError             settings embedded in a picture cannot be used
     ├── OutOfMemory             the picture does not fit this machine
     ├── StudyError              a user study, or its database
@@ -116,6 +117,14 @@ class FetchFailed(CheckpointError):
     def __init__(self, message: str, *, offline: bool = False, hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.offline = offline
+
+
+class MissingPackage(ScsaError):
+    """An optional package that a feature needs is not installed. `package` is its name."""
+
+    def __init__(self, message: str, *, package: str, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.package = package
 
 
 class RecipeError(ScsaError):
