@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import secrets
 import threading
 from collections.abc import AsyncIterator
 from typing import Any
@@ -29,6 +30,7 @@ from .text import Words, language, t
 from .theme import css, theme
 
 log = logging.getLogger("scsa.demo")
+_RUN = secrets.token_hex(8)  # tells a page whether the server that it knew still runs
 _LANGUAGE = "() => { try { return [localStorage.getItem('scsa.lang') || navigator.language] } catch { return [navigator.language] } }"
 
 
@@ -126,7 +128,7 @@ def launch_options(
 
 
 async def _health(request: Request) -> JSONResponse:
-    return JSONResponse({"ok": True})
+    return JSONResponse({"ok": True, "run": _RUN})
 
 
 def _preload(engine: Engine) -> None:

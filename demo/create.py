@@ -8,7 +8,7 @@ import gradio as gr
 
 from scsa_core.knobs import Method, range_of
 
-from .auto import AUTOMATIC, numbers, ways
+from .auto_panel import AutoPanel
 from .compare import Compare, Notes, compare_texts, notes_texts
 from .desk import INPUTS, KNOBS, PICKED, RESTORED, SHOWN, Desk, compare_status, compare_value, note_items
 from .files import publish
@@ -65,22 +65,7 @@ def build_create(desk: Desk, words: Words, stamp: gr.Number, links: LinkDesk) ->
     with gr.Row(elem_id="desk"):
         with gr.Column(scale=20, min_width=320, elem_id="left"):
             painter = words.add(Painter(painter_value, texts=painter_texts("en"), elem_id="painter"), texts=painter_texts)
-            with gr.Row(elem_id="auto"):
-                find = words.add(gr.Button(t("auto.find"), elem_id="auto-find"), value="auto.find")
-                by = words.add(
-                    gr.Dropdown(ways("en"), value="builtin", label=t("auto.by"), interactive=True, filterable=False, elem_id="auto-by"),
-                    label="auto.by", choices=ways,
-                )  # fmt: skip
-                number = words.add(
-                    gr.Dropdown(
-                        numbers("en"), value=AUTOMATIC, label=t("auto.number"), interactive=True, filterable=False, elem_id="auto-number"
-                    ),
-                    label="auto.number", choices=numbers,
-                )  # fmt: skip
-            with gr.Row(visible=False, elem_id="auto-ask") as ask:
-                words.add(gr.Markdown(t("auto.ask")), value="auto.ask")
-                replace = words.add(gr.Button(t("auto.replace"), elem_id="auto-replace"), value="auto.replace")
-                keep = words.add(gr.Button(t("auto.keep"), elem_id="auto-keep"), value="auto.keep")
+            auto = AutoPanel(desk, words)
             with gr.Accordion(t("knob.more"), open=False, elem_id="more") as more:
                 for name in SLIDERS[len(FIRST) :]:
                     slider(name)
@@ -114,7 +99,7 @@ def build_create(desk: Desk, words: Words, stamp: gr.Number, links: LinkDesk) ->
 
     # -- wiring -----------------------------------------------------------------------
     by_name |= {"painter": painter, "compare": compare, "notes": notes, "download": download}
-    by_name |= {"model": models, "method": method, "size": size, "live": live, "by": by}
+    by_name |= {"model": models, "method": method, "size": size, "live": live, "by": auto.by}
 
     def components(names: tuple[str, ...]) -> list[Any]:
         return [by_name[name] for name in names]
@@ -135,11 +120,8 @@ def build_create(desk: Desk, words: Words, stamp: gr.Number, links: LinkDesk) ->
     uploads: dict[str, Any] = {**_QUIET, "trigger_mode": "multiple", "concurrency_limit": None}
     painter.picture(desk.picture, painter, components(RESTORED), **uploads).then(desk.live, **rendering)
     painter.on_import(desk.maps, inputs=painter, outputs=painter, **uploads).then(desk.live, **rendering)
-    found: dict[str, Any] = {**_QUIET, "inputs": [painter, by, number], "outputs": [painter, notes, find, ask], "concurrency_limit": None}
-    gr.on([find.click, number.input], desk.auto, trigger_mode="always_last", **found).then(desk.live, **rendering)
-    replace.click(desk.replace_maps, trigger_mode="once", **found).then(desk.live, **rendering)
-    keep.click(lambda: gr.update(visible=False), None, ask, queue=False, **_QUIET)
-    MapTools(desk).wire(painter)
+    auto.wire(painter, notes, desk.live, rendering)
+    MapTools(desk).wire(painter, components(RESTORED), desk.live, rendering)
     gallery.pick(desk.pick, None, components(PICKED), **uploads)
     models.input(desk.model, components(KNOBS), components(KNOBS), **_QUIET).then(desk.live, **rendering)
     models.change(lambda name: tick_style(desk, name), models, ticks, **_QUIET)

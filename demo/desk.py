@@ -15,7 +15,7 @@ from scsa_core.errors import ScsaError
 from scsa_core.knobs import ALL_METHODS, Knobs, Method
 from scsa_core.labels import LabelMap
 
-from .auto import AutoMaps, state_of, value_with
+from .auto import AutoMaps, state_of
 from .exchange import Accepted, accept, import_maps, path_of, restore, restored_notes
 from .files import Pictures, publish
 from .gallery import Example, load_examples
@@ -63,7 +63,7 @@ class Desk:
         self.examples = load_examples(settings.examples)
         self.pictures = Pictures(settings.limits)
         self.studio = Studio(engine, publish)
-        self.auto_maps = AutoMaps()
+        self.auto_maps = AutoMaps(str(engine.device))
         self.sessions = Sessions(self._open)
 
     # -- from values to jobs ----------------------------------------------------------
@@ -75,6 +75,7 @@ class Desk:
             if paths[side] is None:
                 return Said(f"status.need_{side}")
         session.pictures.update({side: path for side, path in paths.items() if path})
+        session.know(*session.pictures.values())
         session.backbone = values.model
         content, style = (self.pictures.get(str(paths[side])) for side in SIDES)
         maps = _both(*to_label_maps(values.painter))
@@ -128,7 +129,7 @@ class Desk:
         )
         painter = example.painter_value(files)
         painter.update({side: painter[side] | {"picture": {"path": files[side]}} for side in SIDES})
-        session.automatic = state_of(painter)
+        session.automatic, session.automatic_maps = state_of(painter), to_label_maps(painter)
         values = Values(painter, example.backbone, example.method, knobs.size, {name: getattr(knobs, name) for name in SLIDERS})
         job = self.job(session, values)
         session.full = files.get("result")
@@ -208,6 +209,7 @@ class Desk:
         if found.recipe is not None:
             return self._restore(session, painter, side, found)
         session.accepted[path] = str(found.path)
+        session.know(str(found.path))
         answer = dict(painter, by="picture", error=None, incoming=None)
         for each in SIDES:
             raw = path_of(painter, each)
@@ -266,38 +268,6 @@ class Desk:
             words = error_words(error)
             text = " ".join(said.in_(session.lang) for said in (words.what, words.do))
             return gr.update(value=dict(painter, incoming=None, error={side: text}))
-
-    async def auto(self, painter: dict[str, Any] | None, by: str, number: str, request: gr.Request) -> AsyncIterator[list[Any]]:
-        """Auto was pressed: [painter, notes, button, question]. Maps changed by hand are asked about first."""
-        session = self.sessions.get(request.session_hash)
-        state = state_of(painter)
-        if state and state != session.automatic:
-            yield [gr.skip(), gr.skip(), gr.skip(), gr.update(visible=True)]
-            return
-        async for update in self.replace_maps(painter, by, number, request):
-            yield update
-
-    async def replace_maps(self, painter: dict[str, Any] | None, by: str, number: str, request: gr.Request) -> AsyncIterator[list[Any]]:
-        """As `auto`, without the question."""
-        session, lang = self.sessions.get(request.session_hash), self.sessions.get(request.session_hash).lang
-        paths = [path_of(painter, side) for side in SIDES]
-        hide, ready = gr.update(visible=False), gr.update(value=t("auto.find", lang), interactive=True)
-        if painter is None or not all(paths):
-            need = {"what": Said("auto.need_both").to_dict(), "kept": Said("error.kept").to_dict(), "do": Said("auto.help").to_dict()}
-            yield [gr.skip(), gr.update(items={"error": need, "notes": []}), ready, hide]
-            return
-        yield [gr.skip(), gr.skip(), gr.update(value=t("auto.busy", lang), interactive=False), hide]
-        try:
-            first, second = [await asyncio.to_thread(self.pictures.get, str(path)) for path in paths]
-            content, style, links = await asyncio.to_thread(self.auto_maps.find, first, second, by, number)
-            value = value_with(painter, content, style, links)
-            for side in SIDES:  # an upload that Auto overtook has become a kept copy meanwhile
-                value[side]["picture"] = session.accepted.get(value[side]["picture"], value[side]["picture"])
-        except Exception as error:
-            yield [gr.skip(), gr.update(items={"error": error_words(error).to_dict(), "notes": []}), ready, hide]
-            return
-        session.automatic = state_of(value)
-        yield [gr.update(value=value), gr.update(items={"error": None, "notes": []}), ready, hide]
 
     # -- handlers of examples and knobs -----------------------------------------------
 

@@ -1,10 +1,10 @@
-"""What the page's helpers for maps ask for: suggested links."""
+"""What the page's helpers for maps ask for: suggested links, and what clicks mean."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import gradio as gr
@@ -15,6 +15,8 @@ from .desk import Desk
 from .exchange import path_of
 from .links import Suggestions
 from .painter import SIDES, Painter, to_label_maps
+from .resume import resume
+from .sam_clicks import Clicks
 
 log = logging.getLogger("scsa.demo")
 _QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
@@ -26,10 +28,20 @@ class MapTools:
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
         self.suggestions = Suggestions()
+        self.clicks = Clicks(desk.pictures, desk.sessions, str(desk.engine.device)) if desk else None
 
-    def wire(self, painter: Painter) -> None:
-        """Listen to the painter's events; answers are properties of the painter, never its value."""
+    def wire(self, painter: Painter, restored: list[Any], live: Callable[..., Any], rendering: dict[str, Any]) -> None:
+        """Listen to the painter's events. restored: components of RESTORED; live, rendering: what renders afterwards."""
+        assert self.clicks is not None
+        painter.select(self.clicks.select, None, painter, trigger_mode="multiple", concurrency_limit=4, **_QUIET)
+        painter.resume(self.resume, painter, restored, trigger_mode="multiple", **_QUIET).then(live, **rendering)
         painter.suggest(self.suggest, painter, painter, trigger_mode="always_last", concurrency_limit=1, **_QUIET)
+
+    async def resume(self, painter: Mapping[str, Any] | None, event: gr.EventData, request: gr.Request) -> list[Any]:
+        """A browser brings back what it kept: the components of RESTORED."""
+        session = self.desk.sessions.get(request.session_hash)
+        data = event._data if isinstance(event._data, Mapping) else {}
+        return await asyncio.to_thread(resume, self.desk, session, painter, data)
 
     async def suggest(self, painter: Mapping[str, Any] | None) -> Any:
         """Links for the maps as they are."""

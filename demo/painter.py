@@ -17,6 +17,8 @@ Events of a `Painter`, each listenable by name:
 - ``import``   map files were uploaded (`Painter.on_import`); data {side}; the checked paths are in `value["incoming"]`
 - ``invalid``  the browser refused a file; data {side, reason}
 - ``render_now``, ``cancel_now``  the keys R and Esc
+- ``select``   clicks or a box are to be understood; answered with the prop `selection` (sam_clicks.py)
+- ``resume``   the browser brings back what it kept; data {knobs, automatic}; pictures may have been uploaded anew
 - ``suggest``  links are wanted for the maps as they are; answer with the prop `suggested`: {v, links}
 
 Listen with ``trigger_mode="always_last"`` or ``"multiple"``: Gradio's default drops what happens while a handler
@@ -77,6 +79,8 @@ _SCRIPTS = (
     "painter_keys.js",
     "painter.js",
     "painter_links.js",
+    "painter_sam.js",
+    "painter_keep.js",
     "painter_exchange.js",
 )
 _COLOUR = re.compile(r"#[0-9a-f]{6}")
@@ -129,7 +133,10 @@ class PainterModel(GradioModel):
 
 
 class Painter(gr.HTML):
-    """Both painters in one component: one undo stack, one legend. `texts` replaces words by key; `suggested`: links."""
+    """Both painters in one component: one undo stack, one legend.
+
+    texts replaces words by key. suggested: links. selection: what clicks mean.
+    """
 
     data_model = PainterModel
 
@@ -139,6 +146,7 @@ class Painter(gr.HTML):
         *,
         texts: Mapping[str, str] | None = None,
         suggested: Mapping[str, Any] | None = None,
+        selection: Mapping[str, Any] | None = None,
         elem_id: str | None = None,
         elem_classes: list[str] | str | None = None,
         label: str | None = None,
@@ -159,6 +167,7 @@ class Painter(gr.HTML):
             render=render,
             texts={**TEXT_KEYS, **(texts or {})},
             suggested=suggested,
+            selection=selection,
             **kwargs,
         )
 

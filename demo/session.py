@@ -17,11 +17,13 @@ from typing import Literal
 
 from scsa_core.backbones import FAMILIES
 from scsa_core.engine import RenderRequest
+from scsa_core.labels import LabelMap
 from scsa_core.progress import CancelToken
 
 from .text import ErrorWords, Said
 
 MAX_SESSIONS = 1000
+MAX_PICTURES = 100
 
 READY = Said("status.ready")
 State = Literal["idle", "stale", "queued", "previewing", "rendering", "done", "failed", "cancelled"]
@@ -108,8 +110,23 @@ class Session:
         self.backbone = "lite"
         self.pictures: dict[str, str] = {}
         self.accepted: dict[str, str] = {}  # uploaded file -> the copy that is kept
+        self._known: dict[str, None] = {}  # every picture that was on this desk
         self.automatic = ""  # state of the maps as an example or Auto left them
+        self.automatic_maps: tuple[LabelMap | None, LabelMap | None] | None = None  # those maps
+        self.finding: CancelToken | None = None  # of Auto under way
         self.stale = False  # settings changed while a render ran that they do not stop
+
+    def know(self, *paths: str) -> None:
+        """Remember pictures that this visitor was shown or sent, the latest MAX_PICTURES of them."""
+        for path in paths:
+            self._known.pop(path, None)
+            self._known[path] = None
+        while len(self._known) > MAX_PICTURES:
+            del self._known[next(iter(self._known))]
+
+    def knows(self, path: str) -> bool:
+        """Whether a path that the browser names is one of this visitor's pictures."""
+        return path in self._known
 
     def note(self, stamp: int, *, stops: bool) -> None:
         """A change was made: a run for an older one gives way, unless it is about to show something."""

@@ -422,6 +422,7 @@ class Painter {
     }
     this.tool = tool;
     this.toolbar.refresh();
+    for (const each of this.helpers) each.refresh?.();
     this.gestures.showRing();
     for (const pane of this.panes) pane.showCrosshair();
     this.say(this.words.get("said_tool", { name: this.words.get(tool) }));

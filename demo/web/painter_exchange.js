@@ -157,6 +157,7 @@ const Exchange = {
     if (parts.length > 0 && !first) this.say(this.words.get("said_done", { step: this.step({ by: this.by }) }));
     if (parts.length > 0 && this.by === "import") this.noteImport();
     this.write(await this.pack());
+    if (first) for (const each of this.helpers) each.begin?.();
     return true;
   },
 

@@ -6,6 +6,7 @@ A picture is embedded once; every further mask of it costs the small decoder onl
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from scsa_core import checkpoints
-from scsa_core.errors import KnobError, LabelError
+from scsa_core.errors import CheckpointMissing, KnobError, LabelError
 from scsa_core.labels import LabelMap
 from scsa_core.pairing import Pairing
 from scsa_core.segment import features, match
@@ -30,8 +31,9 @@ FILES = {"vit_b": "sam_vit_b_01ec64.pth", "vit_l": "sam_vit_l_0b3195.pth", "vit_
 MOST_REGIONS = 12  # automatic maps keep at most this many regions a picture
 MODES = ("add", "cut")
 _SIDE = 1024  # pictures are embedded, and masks made, at most at this size
-_BATCH = 64
-_KEPT = 4  # embeddings held, about 4 MB each
+_BATCH = 32
+MOST_BYTES = 64_000_000
+"""Embeddings held, about 4 MB each."""
 
 
 @dataclass(frozen=True)
@@ -44,35 +46,62 @@ class Click:
 
 
 class Segmenter:
-    """One SAM with the embeddings of the pictures seen last. The model may be any of the segment_anything interface."""
+    """One SAM with the embeddings of the pictures seen last. Safe to call from several threads: one computes at a time.
+
+    The model may be any with segment_anything's parts (`image_encoder`, `prompt_encoder`,
+    `mask_decoder`, `preprocess`, `postprocess_masks`): the lighter variants have them.
+    """
 
     def __init__(self, model: Any, device: str = "cpu") -> None:
         self._model = model.to(device).eval()
         self._predictors: OrderedDict[str, Any] = OrderedDict()
+        self._lock = threading.RLock()
 
-    def predictor(self, picture: Image.Image) -> Any:
-        """A predictor that holds the picture's embedding, computed at the first call."""
+    def predictor(self, picture: Image.Image, step: Callable[[float], None] | None = None, key: str | None = None) -> Any:
+        """A predictor that holds the picture's embedding, computed at the first call.
+
+        step: called with 0..1 between the encoder's blocks; may raise to stop. key: names the
+        picture, where its pixels need not be hashed.
+        """
+        array = None
+        if key is None:
+            array = _working(picture)
+            key = hashlib.blake2b(array.tobytes() + repr(array.shape).encode(), digest_size=16).hexdigest()
+        with self._lock:
+            if key not in self._predictors:
+                self._predictors[key] = self._embed(_working(picture) if array is None else array, step or (lambda fraction: None))
+            self._predictors.move_to_end(key)
+            while len(self._predictors) > 1 and self.embedded_bytes > MOST_BYTES:
+                self._predictors.popitem(last=False)
+            return self._predictors[key]
+
+    @property
+    def embedded_bytes(self) -> int:
+        """Of the embeddings that are held."""
+        return sum(p.features.nbytes for p in self._predictors.values())
+
+    def _embed(self, array: NDArray[np.uint8], step: Callable[[float], None]) -> Any:
         from segment_anything import SamPredictor
 
-        array = _working(picture)
-        key = hashlib.blake2b(array.tobytes() + repr(array.shape).encode(), digest_size=16).hexdigest()
-        if key not in self._predictors:
-            predictor = SamPredictor(self._model)
+        predictor = SamPredictor(self._model)
+        blocks = list(getattr(self._model.image_encoder, "blocks", None) or getattr(self._model.image_encoder, "layers", None) or ())
+        hooks = [block.register_forward_pre_hook(lambda *_, k=k: step(k / len(blocks))) for k, block in enumerate(blocks)]
+        try:
+            step(0.0)
             with torch.inference_mode():
                 predictor.set_image(array)
-            self._predictors[key] = predictor
-        self._predictors.move_to_end(key)
-        while len(self._predictors) > _KEPT:
-            self._predictors.popitem(last=False)
-        return self._predictors[key]
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return predictor
 
     def masks(self, picture: Image.Image, step: Callable[[float], None], points_per_side: int = 24) -> list[ScoredMask]:
         """Masks of a grid of points at the working size, each kept if confident, stable and not yet there.
 
-        step: called with 0..1 between batches; may raise to stop.
+        step: called with 0..1 between blocks of the encoder and batches of points; may raise to stop.
         """
         step(0.0)
-        predictor = self.predictor(picture)
+        predictor = self.predictor(picture, lambda fraction: step(0.5 * fraction))
         height, width = predictor.original_size
         centres = (np.arange(points_per_side) + 0.5) / points_per_side
         grid = np.stack(np.meshgrid(centres * width, centres * height), -1).reshape(-1, 1, 2)
@@ -80,31 +109,59 @@ class Segmenter:
         for start in range(0, len(grid), _BATCH):
             step(0.5 + 0.5 * start / len(grid))
             points = predictor.transform.apply_coords(grid[start : start + _BATCH], (height, width))
-            coordinates = torch.as_tensor(points, dtype=torch.float32, device=predictor.device)
-            inside = torch.ones(coordinates.shape[:2], dtype=torch.int, device=predictor.device)
-            with torch.inference_mode():
-                logits, quality, _ = predictor.predict_torch(coordinates, inside, multimask_output=True, return_logits=True)
-            found += _confident(logits.flatten(0, 1), quality.flatten(), predictor.model.mask_threshold)
+            with self._lock, torch.inference_mode():
+                found += self._at(predictor, torch.as_tensor(points, dtype=torch.float32, device=predictor.device))
         return _distinct(found)
 
-    def select(self, picture: Image.Image, clicks: Sequence[Click] = (), box: tuple[float, float, float, float] | None = None) -> Masks:
-        """(H, W) bool at the picture's size: what the clicks and the box (left, top, right, bottom, in pixels) mean.
+    def _at(self, predictor: Any, points: torch.Tensor) -> list[ScoredMask]:
+        """Masks of points (B, 1, 2). Doubtful ones are dropped at the decoder's size: only the others are worth enlarging."""
+        model, threshold = self._model, self._model.mask_threshold
+        inside = torch.ones(points.shape[:2], dtype=torch.int, device=points.device)
+        sparse, dense = model.prompt_encoder(points=(points, inside), boxes=None, masks=None)
+        low, quality = model.mask_decoder(
+            image_embeddings=predictor.features,
+            image_pe=model.prompt_encoder.get_dense_pe(),
+            sparse_prompt_embeddings=sparse,
+            dense_prompt_embeddings=dense,
+            multimask_output=True,
+        )
+        low, quality = low.flatten(0, 1), quality.flatten()
+        keep = _sure(low, quality, threshold).nonzero().flatten().tolist()
+        out = []
+        for k in keep:  # one by one: a batch at full size would take hundreds of megabytes
+            large = model.postprocess_masks(low[k][None, None], predictor.input_size, predictor.original_size)[0, 0]
+            out.append(ScoredMask((large > threshold).cpu().numpy(), float(quality[k])))
+        return [m for m in out if m.mask.any()]
 
-        Raises LabelError where neither is given.
+    def select(
+        self,
+        picture: Image.Image,
+        clicks: Sequence[Click] = (),
+        box: tuple[float, float, float, float] | None = None,
+        *,
+        size: tuple[int, int] | None = None,
+        key: str | None = None,
+        step: Callable[[float], None] | None = None,
+    ) -> Masks:
+        """(H, W) bool: what the clicks and the box (left, top, right, bottom, in pixels) mean.
+
+        size: (width, height) of the mask, and of the pixels that clicks and box are in; None:
+        the picture's own. key, step: as in `predictor`. Raises LabelError where neither is given.
         """
         if not clicks and box is None:
             raise LabelError("a selection needs a click or a box")
-        predictor = self.predictor(picture)
+        predictor = self.predictor(picture, step, key)
+        size = size or picture.size
         height, width = predictor.original_size
-        scale = np.array([width / picture.width, height / picture.height])
+        scale = np.array([width / size[0], height / size[1]])
         points = np.array([[c.x, c.y] for c in clicks]) * scale if clicks else None
         inside = np.array([int(c.positive) for c in clicks]) if clicks else None
         corners = None if box is None else np.array(box) * np.tile(scale, 2)
         alone = len(clicks) + (box is not None) == 1  # a lone click is ambiguous: take the best of three readings
-        with torch.inference_mode():
+        with self._lock, torch.inference_mode():
             masks, quality, _ = predictor.predict(points, inside, box=corners, multimask_output=alone and box is None)
         best = np.asarray(masks[int(np.argmax(quality))], dtype=np.uint8)
-        return np.asarray(Image.fromarray(best).resize(picture.size, Image.Resampling.NEAREST)) > 0
+        return np.asarray(Image.fromarray(best).resize(size, Image.Resampling.NEAREST)) > 0
 
 
 def apply_mask(label_map: LabelMap, mask: Masks, region_id: int, mode: str = "add", rest: int = 0) -> LabelMap:
@@ -116,6 +173,15 @@ def apply_mask(label_map: LabelMap, mask: Masks, region_id: int, mode: str = "ad
     ids = label_map.ids.copy()
     ids[mask if mode == "add" else mask & (ids == region_id)] = region_id if mode == "add" else rest
     return LabelMap.from_ids(ids, label_map.regions)
+
+
+def is_here(name: str = "vit_b") -> bool:
+    """Whether the weights are on this machine; looks for the file, opens nothing."""
+    try:
+        checkpoints.find("sam", FILES[name])
+    except CheckpointMissing:
+        return False
+    return True
 
 
 @lru_cache(maxsize=1)
@@ -179,12 +245,11 @@ def _working(picture: Image.Image) -> NDArray[np.uint8]:
     return np.asarray(picture.convert("RGB").resize(size, Image.Resampling.LANCZOS))
 
 
-def _confident(logits: torch.Tensor, quality: torch.Tensor, threshold: float, least: float = 0.86, stable: float = 0.9) -> list[ScoredMask]:
-    """Masks whose predicted IoU and stability (IoU between a higher and a lower threshold) are high enough."""
+def _sure(logits: torch.Tensor, quality: torch.Tensor, threshold: float, least: float = 0.86, stable: float = 0.9) -> torch.Tensor:
+    """Which of (N, h, w) have a predicted IoU and a stability (IoU between a higher and a lower threshold) that are high enough."""
     wide = (logits > threshold - 1).flatten(1).sum(1)
     narrow = (logits > threshold + 1).flatten(1).sum(1)
-    keep = (quality >= least) & (narrow >= stable * wide) & (narrow > 0)
-    return [ScoredMask((m > threshold).cpu().numpy(), float(q)) for m, q in zip(logits[keep], quality[keep], strict=True)]
+    return (quality >= least) & (narrow >= stable * wide) & (narrow > 0)
 
 
 def _distinct(masks: list[ScoredMask], most_overlap: float = 0.7) -> list[ScoredMask]:

@@ -56,7 +56,7 @@ class Host:
         with gr.Blocks() as self.demo:
             self.painter = Painter(elem_id="painter")
             push = gr.Button("push", elem_id="push")
-            for event in ("edited", "picture", "import", "invalid", "render_now", "cancel_now", "suggest"):
+            for event in ("edited", "picture", "import", "invalid", "render_now", "cancel_now", "suggest", "select"):
                 listen = getattr(self.painter, event)
                 listen(
                     self._taker(event), self.painter, self.painter, show_progress="hidden", trigger_mode="multiple",

@@ -7,7 +7,10 @@ from PIL import Image
 from demo import auto
 from demo.files import Picture
 from demo.painter import to_label_maps
+from scsa_core.errors import Cancelled
 from scsa_core.labels import LabelMap
+from scsa_core.pairing import Pairing
+from scsa_core.progress import CancelToken
 from scsa_core.segment import builtin
 
 
@@ -79,3 +82,37 @@ def test_every_choice_has_words(lang):
     assert [name for _, name in auto.ways(lang)] == ["builtin", "sam"]
     assert [value for _, value in auto.numbers(lang)] == list(auto.NUMBERS)
     assert all(words for words, _ in (*auto.ways(lang), *auto.numbers(lang)))
+
+
+def test_stages_are_told_and_cancel_stops_between_them():
+    told, token = [], CancelToken()
+
+    def progress(step):
+        told.append(step.stage)
+        if step.stage == "encode_style":
+            token.cancel()
+
+    with pytest.raises(Cancelled):
+        auto.AutoMaps().find(picture(5), picture(6), "builtin", "3", progress, token)
+    assert told[0] == "encode_content" and "finish" not in told
+
+
+def test_another_number_costs_a_fraction_of_the_analysis():
+    import time
+
+    found, seconds = auto.AutoMaps(), []
+    for number in ("3", "7"):
+        began = time.perf_counter()
+        found.find(picture(7), picture(8), "builtin", number)
+        seconds.append(time.perf_counter() - began)
+    assert seconds[1] < seconds[0] / 2
+
+
+def test_every_size_of_segment_anything_that_is_here_is_a_choice(monkeypatch):
+    monkeypatch.setattr(auto.sam, "is_here", lambda name: name != "vit_l")
+    assert [name for _, name in auto.ways("en")] == ["builtin", "sam_vit_b", "sam_vit_h"]
+    asked = []
+    one = LabelMap.from_ids(np.ones((4, 4), np.uint8))
+    monkeypatch.setattr(auto, "segment_pair", lambda *a, **k: asked.append((a[2], k["sam_model"], k["device"])) or (one, one, Pairing({1: (1,)})))
+    auto.AutoMaps("cpu").find(picture(0), picture(1), "sam_vit_h", "5")
+    assert asked == [("sam", "vit_h", "cpu")]

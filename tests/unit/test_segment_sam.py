@@ -12,11 +12,11 @@ from scsa_core.pairing import Pairing
 from scsa_core.segment import sam, segment_pair
 
 
-def small_model():
+def small_model(depth=1):
     torch.manual_seed(0)
     width, side = 32, 128
     return Sam(
-        ImageEncoderViT(img_size=side, embed_dim=16, depth=1, num_heads=2, out_chans=width, window_size=4, global_attn_indexes=(0,)),
+        ImageEncoderViT(img_size=side, embed_dim=16, depth=depth, num_heads=2, out_chans=width, window_size=4, global_attn_indexes=(0,)),
         PromptEncoder(embed_dim=width, image_embedding_size=(8, 8), input_image_size=(side, side), mask_in_chans=4),
         MaskDecoder(transformer_dim=width, transformer=TwoWayTransformer(depth=1, embedding_dim=width, mlp_dim=32, num_heads=2)),
     )
@@ -50,9 +50,15 @@ def test_embedding_is_computed_once(picture, monkeypatch):
     assert mask.shape == (48, 64) and mask.dtype == bool
     ours.masks(picture, lambda f: None, points_per_side=4)
     assert len(calls) == 1
+    one = ours.embedded_bytes
+    monkeypatch.setattr(sam, "MOST_BYTES", 3 * one)
     for k in range(5):
         ours.predictor(Image.new("RGB", (8, 8), (k, k, k)))
-    assert len(ours._predictors) == 4
+    assert len(ours._predictors) == 3 and ours.embedded_bytes == 3 * one
+    calls.clear()
+    ours.predictor(picture, key="named")
+    ours.select(picture, [sam.Click(1, 1)], key="named")
+    assert len(calls) == 1
 
 
 def test_masks_can_be_stopped_between_batches(segmenter, picture):
@@ -78,7 +84,7 @@ class Known:
 
 def test_clicks_and_boxes_reach_the_predictor_in_its_pixels(segmenter, monkeypatch):
     known = Known()
-    monkeypatch.setattr(segmenter, "predictor", lambda picture: known)
+    monkeypatch.setattr(segmenter, "predictor", lambda *a: known)
     large = Image.new("RGB", (60, 40))
     mask = segmenter.select(large, [sam.Click(30, 20), sam.Click(6, 8, positive=False)], box=(0, 2, 60, 40))
     points, inside, box, several = known.asked
@@ -89,6 +95,56 @@ def test_clicks_and_boxes_reach_the_predictor_in_its_pixels(segmenter, monkeypat
     assert known.asked[3] and known.asked[2] is None
     with pytest.raises(LabelError):
         segmenter.select(large)
+
+
+def test_a_mask_is_given_at_the_size_that_the_clicks_are_in(segmenter, monkeypatch):
+    known = Known()
+    monkeypatch.setattr(segmenter, "predictor", lambda *a: known)
+    mask = segmenter.select(Image.new("RGB", (600, 400)), [sam.Click(30, 20)], size=(60, 40))
+    assert mask.shape == (40, 60) and known.asked[0].tolist() == [[15, 10]]
+
+
+def test_the_embedding_tells_its_progress_and_can_be_stopped(picture):
+    ours, seen = sam.Segmenter(small_model(depth=4)), []
+    ours.predictor(picture, seen.append)
+    assert seen == [0.0, 0.0, 0.25, 0.5, 0.75]
+    ours.predictor(picture, seen.append)
+    assert len(seen) == 5  # it is there
+
+    def stop(fraction):
+        if fraction >= 0.5:
+            raise Cancelled
+
+    other = Image.new("RGB", (20, 20), (1, 2, 3))
+    with pytest.raises(Cancelled):
+        ours.predictor(other, stop)
+    assert len(ours._predictors) == 1
+    assert ours.select(other, [sam.Click(3, 3)]).shape == (20, 20)  # nothing is left hanging from the stop
+
+
+def test_vit_b_with_random_weights_embeds_in_its_true_shape_and_stops_between_blocks(picture):
+    """The real size once: 89.7 M parameters, blocks stopped early so that it takes seconds."""
+    from segment_anything import sam_model_registry
+
+    with torch.device("meta"):
+        shapes = sam_model_registry["vit_b"](checkpoint=None).state_dict()
+    assert sum(t.numel() for t in shapes.values()) == 93_735_728
+    ours = sam.Segmenter(sam_model_registry["vit_b"](checkpoint=None))
+    done = []
+
+    def stop(fraction):
+        done.append(fraction)
+        if fraction >= 2 / 12:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        ours.predictor(picture, stop)
+    assert done == [0.0, 0.0, 1 / 12, 2 / 12] and ours.embedded_bytes == 0
+    for block in ours._model.image_encoder.blocks:  # the remaining shapes, without the minutes of attention
+        block.forward = lambda x: x
+    predictor = ours.predictor(picture)
+    assert predictor.features.shape == (1, 256, 64, 64) and ours.embedded_bytes == 4 * 256 * 64 * 64
+    assert ours.select(picture, [sam.Click(10, 10)]).shape == (48, 64)
 
 
 def test_a_mask_adds_and_cuts():
@@ -116,8 +172,9 @@ def test_near_doubles_and_doubtful_masks_are_dropped():
     logits = torch.full((3, 8, 8), -9.0)
     logits[:, 2:6, 2:6] = 9
     logits[2, 2:6, 2:6] = 0.5  # vanishes at a slightly higher threshold
-    kept = sam._confident(logits, torch.tensor([0.9, 0.95, 0.99]), 0.0)
-    assert [round(m.quality, 2) for m in kept] == [0.9, 0.95]
+    quality = torch.tensor([0.9, 0.95, 0.99])
+    assert sam._sure(logits, quality, 0.0).tolist() == [True, True, False]
+    kept = [sam.ScoredMask((m > 0).numpy(), float(q)) for m, q in zip(logits[:2], quality[:2], strict=True)]
     assert [round(m.quality, 2) for m in sam._distinct(kept)] == [0.95]
 
 

@@ -1,0 +1,264 @@
+// What the browser keeps, so that a reload, a lost connection or a restarted server loses nothing.
+// One record a tab: pictures as files, maps, legend, links, the newest undo steps, knobs. Only this tab writes its own.
+
+const KEEP_AFTER_MS = 500;
+const KEEP_STEPS = 40;
+const KEEP_BYTES = 8e6; // of undo steps
+const KEEP_DAYS = 30;
+const LOOK_EVERY_MS = 4000;
+const KNOB_SELECTOR = "[id^=knob-]";
+
+/** A small promise around IndexedDB. */
+class Store {
+  open() {
+    return (this.opened ??= new Promise((done, fail) => {
+      const request = indexedDB.open("scsa-studio", 1);
+      request.onupgradeneeded = () => request.result.createObjectStore("tabs", { keyPath: "id" });
+      request.onsuccess = () => done(request.result);
+      request.onerror = () => fail(request.error);
+    }));
+  }
+
+  async run(mode, work) {
+    const database = await this.open();
+    return new Promise((done, fail) => {
+      const transaction = database.transaction("tabs", mode);
+      const request = work(transaction.objectStore("tabs"));
+      transaction.oncomplete = () => done(request.result);
+      transaction.onerror = transaction.onabort = () => fail(transaction.error);
+    });
+  }
+
+  get(id) { return this.run("readonly", (tabs) => tabs.get(id)); }
+  all() { return this.run("readonly", (tabs) => tabs.getAll()); }
+  put(record) { return this.run("readwrite", (tabs) => tabs.put(record)); }
+  drop(id) { return this.run("readwrite", (tabs) => tabs.delete(id)); }
+}
+
+class Keep {
+  constructor(app) {
+    this.app = app;
+    this.place = "top";
+    this.store = new Store();
+    this.savedV = null;
+    this.server = null; // which run of the server this page talks to
+    this.root = el("div", "sp-ask sp-kept", { role: "status" });
+    this.root.hidden = true;
+    const elsewhere = /[?&](example|r|study)=/.test(location.search); // a link says what shall be shown
+    this.id = elsewhere ? null : this.tabId();
+    document.addEventListener("input", (event) => { if (event.target.closest?.(KNOB_SELECTOR)) this.soon(true); });
+    this.watchServer();
+  }
+
+  /** Its own for every tab; a reload keeps it, a copied tab gets another as soon as both write. */
+  tabId(fresh = false) {
+    try {
+      let id = fresh ? null : sessionStorage.getItem("scsa.tab");
+      if (!id) {
+        id = `${Date.now().toString(36)}-${Math.random().toString(36).slice(2, 10)}`;
+        sessionStorage.setItem("scsa.tab", id);
+      }
+      return id;
+    } catch {
+      return null;
+    }
+  }
+
+  say(key, actions = []) {
+    const { words } = this.app;
+    this.root.replaceChildren(el("span", "", {}, words.get(key)));
+    for (const [name, act] of [...actions, ["dismiss", () => {}]]) {
+      const node = el("button", name === "dismiss" ? "sp-link" : "sp-button", { type: "button", "data-action": name }, words.get(name));
+      node.addEventListener("click", () => { this.root.hidden = true; act(); });
+      this.root.append(node);
+    }
+    this.root.dataset.said = key;
+    this.root.hidden = false;
+  }
+
+  // ------------------------------------------------------------ writing
+
+  refresh() {
+    if (!this.ready) return;
+    if (this.app.v !== this.savedV) this.soon();
+  }
+
+  soon(knobs = false) {
+    if (!this.ready || !this.id || this.broken) return;
+    if (knobs && this.app.v === 0 && this.savedV === null) this.savedV = -1;
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.save(), KEEP_AFTER_MS);
+  }
+
+  knobs() {
+    const found = {};
+    for (const node of document.querySelectorAll(KNOB_SELECTOR)) {
+      const input = node.querySelector("input[type=number], input[type=range], input[type=checkbox], input");
+      if (input) found[node.id.slice(5)] = input.type === "checkbox" ? input.checked : input.value;
+    }
+    return found;
+  }
+
+  /** The newest undo steps that hold no picture: ids and legends only. */
+  steps() {
+    const { done } = this.app.stack;
+    const head = [];
+    let bytes = 0;
+    for (let i = done.length - 1; i >= 0 && head.length < KEEP_STEPS; i--) {
+      bytes += done[i].bytes ?? 0;
+      if (bytes > KEEP_BYTES || done[i].parts.some((part) => part.kind === "side")) break;
+      head.unshift(done[i]);
+    }
+    return head;
+  }
+
+  async save() {
+    const { app } = this;
+    if (SIDES.every((name) => !app.sides[name].image)) return;
+    const v = app.v;
+    const sides = {};
+    for (const name of SIDES) {
+      const side = app.sides[name];
+      const file = side.image ? app.files.sources.get(side.image) ?? null : null;
+      sides[name] = { file, picture: side.picture, w: side.w, h: side.h, ids: side.committed ?? null };
+    }
+    const record = {
+      id: this.id, at: Date.now(), v, by: app.by, sides, regions: app.regions, links: app.links, region: app.region,
+      steps: this.steps(), knobs: this.knobs(),
+    };
+    try {
+      await this.store.put(record);
+      this.savedV = v;
+      this.root.closest(".sp-root")?.setAttribute("data-kept", String(v));
+    } catch (error) {
+      this.broken = true; // said once; painting goes on
+      this.say(error?.name === "QuotaExceededError" ? "kept_full" : "kept_none");
+    }
+  }
+
+  // ------------------------------------------------------------ bringing back
+
+  /** On opening: the record of this tab is restored; one of a closed tab is offered. */
+  async begin() {
+    if (this.ready || this.beginning) return;
+    this.beginning = true;
+    try {
+      if (!this.id) return;
+      const own = await this.store.get(this.id);
+      if (own) {
+        await this.restore(own);
+        this.say("kept_restored", [["kept_fresh", () => this.fresh()]]);
+        return;
+      }
+      const limit = Date.now() - KEEP_DAYS * 864e5;
+      const others = (await this.store.all()).sort((a, b) => b.at - a.at);
+      for (const old of others.slice(4)) await this.store.drop(old.id);
+      const last = others.find((record) => record.at > limit);
+      if (last) {
+        this.say("kept_offer", [["kept_bring_back", async () => { await this.restore(last); }]]);
+      }
+    } catch {
+      // A browser that keeps nothing, or a record of another time: the page is as it opens.
+    } finally {
+      this.ready = true;
+      this.savedV ??= this.app.v;
+    }
+  }
+
+  /** The example again; what was here stays kept and is offered. */
+  fresh() {
+    this.id = this.tabId(true);
+    location.reload();
+  }
+
+  async restore(record) {
+    const { app } = this;
+    const sides = {};
+    for (const name of SIDES) {
+      const { file, picture, w, h, ids } = record.sides[name];
+      if (!file) { sides[name] = newSide(); continue; }
+      const image = await app.files.decode(file);
+      if (!image || !(ids instanceof Uint8Array) || ids.length !== w * h) throw new Error("damaged record");
+      sides[name] = newSide({ w, h, ids: ids.slice(), image, picture: await this.onServer(file, picture) });
+    }
+    await app.gestures.rest();
+    for (const name of SIDES) app.setSide(name, sides[name]);
+    app.regions = readRegions(record.regions, app.words);
+    app.links = record.links ?? {};
+    app.region = record.region ?? 1;
+    app.stack = new UndoStack();
+    for (const step of record.steps ?? []) app.stack.push(step);
+    app.v = Math.max(app.v, record.v) + 1;
+    app.refresh();
+    app.send("resume", { knobs: record.knobs ?? {}, automatic: record.by === "auto" }, "restore");
+  }
+
+  /** The server's record of a picture: the one it has, or a fresh upload where that is gone. */
+  async onServer(file, picture) {
+    if (picture?.url) {
+      try {
+        const answer = await fetch(picture.url, { method: "HEAD", cache: "no-store" });
+        if (answer.ok) return picture;
+      } catch { /* uploaded below */ }
+    }
+    const named = file instanceof File ? file : new File([file], "picture.png", { type: file.type || "image/png" });
+    return this.app.files.record(named, await this.app.files.upload(named));
+  }
+
+  // ------------------------------------------------------------ a server that goes and comes
+
+  async alive() {
+    const answer = await fetch("healthz", { cache: "no-store" });
+    if (!answer.ok) throw new Error("no answer");
+    return (await answer.json()).run ?? null;
+  }
+
+  watchServer() {
+    const look = async () => {
+      if (!this.app.root?.isConnected && this.ready) return;
+      if (!document.hidden) await this.look().catch(() => {});
+      setTimeout(look, LOOK_EVERY_MS);
+    };
+    setTimeout(look, LOOK_EVERY_MS);
+  }
+
+  /** Notice a lost connection and, once it is back, a server that knows nothing of this page. */
+  async look() {
+    let run;
+    try {
+      run = await this.alive();
+    } catch {
+      if (this.server !== null && !this.lost) {
+        this.lost = true;
+        this.say("kept_lost");
+      }
+      return;
+    }
+    const known = this.server;
+    this.server = run;
+    const other = known !== null && run !== known;
+    if (other) await this.again();
+    if (this.lost || other) {
+      this.lost = false;
+      this.say("kept_again");
+    }
+  }
+
+  /** Another server runs now: give it the pictures again, and the knobs. */
+  async again() {
+    const { app } = this;
+    for (const name of SIDES) {
+      const side = app.sides[name];
+      const file = side.image ? app.files.sources.get(side.image) : null;
+      if (file) side.picture = await this.onServer(file, side.picture);
+    }
+    app.v++;
+    app.send("resume", { knobs: this.knobs(), automatic: app.by === "auto" }, "restore");
+  }
+}
+
+HELPERS.push((app) => {
+  const keep = new Keep(app);
+  app.keep = keep;
+  return keep;
+});
