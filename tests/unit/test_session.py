@@ -206,3 +206,27 @@ def test_a_place_given_up_for_a_newer_request_is_kept_for_a_moment():
     assert line.position(other) == 1
     line.leave(first)
     assert line.position(other) == 0 and len(line) == 1
+
+
+def test_a_slow_family_starts_by_the_button_alone_and_brings_no_baseline(files):
+    engine, session = FakeEngine(estimate=None), Session("a")
+    desk = studio(engine, files)
+
+    def slow():
+        return job(backbone="strotss", method="regions")
+
+    views = asyncio.run(follow(desk, session, slow, force=False, live=True))
+    assert views[-1].state == "stale" and not engine.calls
+    views = asyncio.run(follow(desk, session, slow, stamp=2, force=True))
+    assert views[-1].state == "done" and [c[:2] for c in engine.calls] == [("render", "regions")]  # no preview of its own: it shows its way
+
+
+def test_pictures_on_the_way_are_shown_as_previews(files):
+    class Showing(FakeEngine):
+        def render(self, request, *, progress=None, cancel=None):
+            progress(Progress("paint", 0.4, Image.new("RGB", (32, 32), (9, 9, 9))))
+            time.sleep(0.3)
+            return super().render(request, progress=progress, cancel=cancel)
+
+    views = asyncio.run(follow(studio(Showing(), files), Session("a"), lambda: job(backbone="strotss", method="regions")))
+    assert any(v.preview and v.result for v in views) and not views[-1].preview
