@@ -161,7 +161,8 @@ class Keep {
       // A browser that keeps nothing, or a record of another time: the page is as it opens.
     } finally {
       this.ready = true;
-      this.savedV ??= this.app.v;
+      if (this.root.dataset.said === "kept_restored") this.soon(); // under what is on the page now
+      else this.savedV ??= this.app.v;
     }
   }
 
