@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from scsa_core.commands import bench_attention, bench_families, bench_maps, bench_reconstruction, bench_render
+from scsa_core.commands import bench_attention, bench_families, bench_maps, bench_maps_ssl, bench_reconstruction, bench_render
 from scsa_core.commands.base import Command, UsageError, positive
 from scsa_core.knobs import Knobs
 
@@ -29,7 +29,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--repeat", type=positive, default=5, metavar="N", help="Rounds (default: %(default)s).")
     parser.add_argument("--threads", type=positive, metavar="N", help="Threads to compute with (default: torch's own choice).")
     parser.add_argument("--pairs", type=Path, metavar="DIR", help="maps, reconstruction: a folder of <id>/ with pictures and true maps.")
-    parser.add_argument("--regions", choices=("true", "auto"), default="true", help="maps: number of regions (default: %(default)s).")
+    parser.add_argument("--regions", choices=("true", "auto"), default="true", help="maps: number of regions on the sheet, or with --ssl.")
+    parser.add_argument("--ssl", type=positive, metavar="N", help="maps: only render N of the pairs with true and with automatic maps.")
     parser.add_argument("--out", type=Path, metavar="DIR", help="maps: where a contact sheet (picture, truth, ours) goes.")
 
 
@@ -39,7 +40,11 @@ def run(args: argparse.Namespace) -> int:
     if args.what == "maps":
         if args.pairs is None:
             raise UsageError("bench maps needs --pairs", hint="See `scsa bench --help`.")
-        bench_maps.report(args.pairs, args.regions == "true", args.out)
+        if args.ssl:
+            some = bench_maps_ssl.spread(bench_maps.find_pairs(args.pairs), args.ssl)
+            bench_maps_ssl.report(some, args.size or 384, args.regions == "true")
+        else:
+            bench_maps.report(args.pairs, args.regions, args.out)
     elif args.what == "reconstruction":
         if args.pairs is None:
             raise UsageError("bench reconstruction needs --pairs", hint="See `scsa bench --help`.")

@@ -18,14 +18,16 @@ from scsa_core.labels import LabelMap
 Maps = tuple[LabelMap, LabelMap]
 
 
-def joint_miou(ours: Maps, truth: Maps) -> float:
+def joint_miou(ours: Maps, truth: Maps, least: float = 0.0) -> float:
     """0..1, higher is better; maps as (content, style), each of ours the size of its truth.
 
     Ids are assigned one to one by the most common area (Hungarian method), content and
     style at equal total weight; then the mean over true ids of intersection over union,
-    both counted over both pictures. A true id without a partner counts 0. Raises ShapeError.
+    both counted over both pictures. A true id without a partner counts 0. least: true ids of
+    less area (mean share of both pictures) are not asked for. Raises ShapeError.
     """
     overlap = shared_area(ours, truth)
+    overlap[:, overlap.sum(0) / 2 < least] = 0
     rows, columns = linear_sum_assignment(-overlap)
     union = overlap.sum(1)[rows] + overlap.sum(0)[columns] - overlap[rows, columns]
     iou = np.divide(overlap[rows, columns], union, out=np.zeros(len(rows)), where=union > 0)

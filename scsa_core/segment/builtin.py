@@ -1,13 +1,14 @@
 """The segmenter that needs nothing but the shipped VGG-16: both pictures are clustered together.
 
-Tokens of both pictures go into one merge tree, so the same cluster is the same region in
-both, and the tree serves every number of regions.
+Tokens of both pictures go into the same merge trees, so the same cluster is the same
+region in both. Many trees over varied features vote; their cuts serve every number of regions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,31 +17,58 @@ from PIL import Image
 from scsa_core.errors import KnobError
 from scsa_core.labels import LabelMap
 from scsa_core.pairing import Pairing
-from scsa_core.segment import features, merge_tree
+from scsa_core.segment import consensus, features
 from scsa_core.segment.features import GRID, PictureFeatures
 from scsa_core.segment.refine import to_pixels
 
 Floats = NDArray[np.float64]
 Step = Callable[[str, float], None]
 
-AUTOMATIC = 4  # no criterion tried (gaps of the tree, silhouettes) comes near this constant
+AUTOMATIC = 4  # no criterion tried (gaps of the tree, silhouettes, agreement of the trees) comes near this constant
 MOST = 32
 
-_LAYER_WEIGHTS = {"relu4_1": 0.7, "relu5_1": 1.0}
-_WIDTH = 48  # principal components a layer
+TREES = 24
+_SPREAD = 0.35  # of the logarithm of every weight below, from tree to tree
+_LAYER_WEIGHTS = {"relu4_1": 0.7, "relu5_1": 0.8}
+_EVERY_SECOND = {"relu5_3": 0.4}
+_WIDTHS = 24, 64  # principal components a layer
 _COLOUR, _ROW, _COLUMN = 0.2, 0.8, 0.5
-_LEAVES = 150
-_SIZE_POWER = 0.0
+
+
+@dataclass(frozen=True)
+class View:
+    """The weights of one tree's tokens. width: principal components a layer."""
+
+    layers: dict[str, float]
+    colour: float
+    row: float
+    column: float
+    width: int
+
+
+@lru_cache(maxsize=1)
+def views() -> tuple[View, ...]:
+    """The weights of every tree: always the same ones."""
+    random = np.random.default_rng(7)
+
+    def near(weight: float) -> float:
+        return float(weight * np.exp(random.normal(0, _SPREAD)))
+
+    out = []
+    for k in range(TREES):
+        layers = {**_LAYER_WEIGHTS, **(_EVERY_SECOND if k % 2 else {})}
+        weights = {name: near(w) for name, w in layers.items()}
+        out.append(View(weights, near(_COLOUR), near(_ROW), near(_COLUMN), int(random.integers(*_WIDTHS))))
+    return tuple(out)
 
 
 @dataclass(frozen=True, eq=False)
 class JointSegmentation:
-    """The tree of one pair: `maps` for any number of regions costs the refinement only."""
+    """The trees of one pair: `maps` for any number of regions costs the vote and the refinement only."""
 
     content: Image.Image
     style: Image.Image
-    tokens: Floats
-    tree: merge_tree.MergeTree
+    trees: consensus.Consensus
 
     def maps(self, regions: int | None = None) -> tuple[LabelMap, LabelMap]:
         """Label maps at the pictures' own sizes, ids from 1 by size; regions 1..32, None: the automatic number.
@@ -50,54 +78,45 @@ class JointSegmentation:
         count = AUTOMATIC if regions is None else regions
         if not 1 <= count <= MOST:
             raise KnobError(f"regions must lie between 1 and {MOST}, not {count}", knob="regions")
-        labels = self.tree.cut(count)
-        scores = _scores(self.tokens, labels)
-        half = len(scores) // 2
-        pictures = (self.content, scores[:half]), (self.style, scores[half:])
-        content, style = (
-            LabelMap.from_ids(to_pixels(s.reshape(GRID, GRID, -1).astype(np.float32), picture) + 1) for picture, s in pictures
-        )
+        votes = self.trees.votes(count).astype(np.float32)
+        half = len(votes) // 2
+        pictures = (self.content, votes[:half]), (self.style, votes[half:])
+        content, style = (LabelMap.from_ids(to_pixels(v.reshape(GRID, GRID, -1), picture) + 1) for picture, v in pictures)
         return content, style
 
 
 def analyse(content: Image.Image, style: Image.Image, step: Step | None = None) -> JointSegmentation:
-    """Features and tree of a pair. step: called with a stage key and a fraction; may raise to stop."""
+    """Features and trees of a pair. step: called with a stage key and a fraction; may raise to stop."""
     say = step or (lambda stage, fraction: None)
     say("encode_content", 0.0)
     a = features.describe(content)
     say("encode_style", 0.35)
     b = features.describe(style)
-    say("match", 0.7)
-    tokens = joint_tokens(a, b)
-    tree = merge_tree.build(tokens, leaves=_LEAVES, size_power=_SIZE_POWER)
-    say("finish", 0.85)
-    return JointSegmentation(content, style, tokens, tree)
+
+    def told() -> Iterator[Floats]:
+        for k, tokens in enumerate(joint_tokens(a, b)):
+            say("match", 0.7 + 0.2 * k / TREES)
+            yield tokens
+
+    trees = consensus.build(told(), most=MOST)
+    say("finish", 0.9)
+    return JointSegmentation(content, style, trees)
 
 
-def joint_tokens(content: PictureFeatures, style: PictureFeatures) -> Floats:
-    """(2T, D): content tokens, then style tokens."""
+def joint_tokens(content: PictureFeatures, style: PictureFeatures) -> Iterator[Floats]:
+    """(2T, D) for every view: content tokens, then style tokens."""
     pair = content, style
-    parts = []
-    for layer, weight in _LAYER_WEIGHTS.items():
-        rows = np.concatenate([features.centred(p.layers[layer]) for p in pair])
-        parts.append(weight * features.reduced(rows, _WIDTH))
-    colours = [(p.colour - p.colour.mean(0)) / (p.colour.std(0) + 1e-3) for p in pair]
-    parts.append(_COLOUR * np.concatenate(colours))
-    parts.append(np.tile(features.positions() * (_ROW, _COLUMN), (2, 1)))
-    return np.concatenate(parts, 1)
+    layers = {
+        name: features.reduced(np.concatenate([features.centred(p.layers[name]) for p in pair]), max(_WIDTHS))
+        for name in (*_LAYER_WEIGHTS, *_EVERY_SECOND)
+    }
+    colours = np.concatenate([(p.colour - p.colour.mean(0)) / (p.colour.std(0) + 1e-3) for p in pair])
+    places = np.tile(features.positions(), (2, 1))
+    for view in views():
+        looks = [weight * layers[name][:, : view.width] for name, weight in view.layers.items()]
+        yield np.concatenate([*looks, view.colour * colours, places * (view.row, view.column)], 1)
 
 
 def pairing(content: LabelMap, style: LabelMap) -> Pairing:
     """Shared ids feed each other; a content region without its own is left to the whole style picture."""
     return Pairing.identity(content, style)
-
-
-def _scores(tokens: Floats, labels: NDArray[np.int64]) -> Floats:
-    """(N, K): half the hard label, half a softmax of squared distances to the cluster means."""
-    hard = np.eye(int(labels.max()) + 1)[labels]
-    means = hard.T @ tokens / hard.sum(0)[:, None]
-    squares = ((tokens[:, None] - means[None]) ** 2).sum(-1)
-    least = squares.min(1, keepdims=True)
-    soft = np.exp(-(squares - least) / max(float(least.mean()), 1e-12))
-    out: Floats = 0.5 * hard + 0.5 * soft / soft.sum(1, keepdims=True)
-    return out

@@ -15,7 +15,7 @@ from scsa_core.metrics.network import MetricNetwork
 
 SIDE = 384  # pictures are squashed to a square of this side
 GRID = SIDE // 16  # tokens a side: relu5_1's own resolution
-LAYERS = ("relu4_1", "relu5_1")
+LAYERS = ("relu4_1", "relu5_1", "relu5_3")
 
 Floats = NDArray[np.float64]
 

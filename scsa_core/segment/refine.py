@@ -9,8 +9,9 @@ from PIL import Image
 
 Array = NDArray[np.float32]
 
-WORKING_SIDE = 512  # scores are filtered at most at this size; the radius refers to it
-RADIUS = 48
+WORKING_SIDE = 512  # labels are decided at most at this size
+FILTER_SIDE = 256  # the filter's coefficients are found at most at this size; the radius refers to it
+RADIUS = 24
 EPSILON = 1e-2
 
 
@@ -18,22 +19,38 @@ def to_pixels(scores: Array, picture: Image.Image) -> NDArray[np.uint8]:
     """(h, w, K) scores of a grid over the whole picture -> (H, W) indices 0..K-1 at the picture's size.
 
     Cubic interpolation, then a guided filter (He et al. 2013) of every score with the
-    picture as guide, then the best score.
+    picture as guide, then the best score. The filter's coefficients are smooth, so they are
+    found small and applied to the larger guide (fast guided filter, He & Sun 2015).
     """
-    scale = min(1.0, WORKING_SIDE / max(picture.size))
-    size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
-    guide: Array = np.asarray(picture.convert("RGB").resize(size, Image.Resampling.BOX)).astype(np.float32) / np.float32(255)
-    radius = max(1, round(RADIUS * max(size) / WORKING_SIDE))
-    guided = GuidedFilter(guide, radius, EPSILON)
-    best: Array = np.full(size[::-1], -np.inf, dtype=np.float32)
-    out = np.zeros(size[::-1], dtype=np.uint8)
+    guide, small = _within(picture, WORKING_SIDE), _within(picture, FILTER_SIDE)
+    height, width = guide.shape[:2]
+    radius = max(1, round(RADIUS * max(small.shape[:2]) / FILTER_SIDE))
+    guided = GuidedFilter(small, radius, EPSILON)
+    best: Array = np.full((height, width), -np.inf, dtype=np.float32)
+    out = np.zeros((height, width), dtype=np.uint8)
     for k in range(scores.shape[2]):
-        score = guided(np.asarray(cv2.resize(np.ascontiguousarray(scores[:, :, k]), size, interpolation=cv2.INTER_CUBIC), dtype=np.float32))
+        coarse = np.asarray(_resized(np.ascontiguousarray(scores[:, :, k]), small, cv2.INTER_CUBIC))
+        slope, offset = guided.coefficients(coarse)
+        score = (_resized(slope, guide) * guide).sum(-1) + _resized(offset, guide)
         better = score > best
         out[better] = k
         best[better] = score[better]
-    if size != picture.size:
+    if (width, height) != picture.size:
         out = np.asarray(Image.fromarray(out).resize(picture.size, Image.Resampling.NEAREST))
+    return out
+
+
+def _within(picture: Image.Image, side: int) -> Array:
+    """(h, w, 3) in 0..1, neither side longer than `side`."""
+    scale = min(1.0, side / max(picture.size))
+    size = max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
+    out: Array = np.asarray(picture.convert("RGB").resize(size, Image.Resampling.BOX)).astype(np.float32) / np.float32(255)
+    return out
+
+
+def _resized(values: Array, like: Array, interpolation: int = cv2.INTER_LINEAR) -> Array:
+    size = like.shape[1], like.shape[0]
+    out: Array = np.asarray(cv2.resize(values, size, interpolation=interpolation), dtype=np.float32)
     return out
 
 
@@ -62,6 +79,12 @@ class GuidedFilter:
 
     def __call__(self, values: Array) -> Array:
         """(H, W) -> (H, W)."""
+        slope, offset = self.coefficients(values)
+        out: Array = (slope * self._guide).sum(-1) + offset
+        return out
+
+    def coefficients(self, values: Array) -> tuple[Array, Array]:
+        """(H, W) -> slope (H, W, 3) and offset (H, W): the result is slope · guide + offset at every pixel."""
         mean = self._box(values)
         i00, i01, i02, i11, i12, i22 = self._inverse
         v = self._box(self._guide * values[..., None]) - self._mean * mean[..., None]
@@ -74,8 +97,7 @@ class GuidedFilter:
             -1,
         )
         b = mean - (a * self._mean).sum(-1)
-        out: Array = (self._box(a) * self._guide).sum(-1) + self._box(b)
-        return out
+        return self._box(a), self._box(b)
 
     def _box(self, x: Array) -> Array:
         out: Array = np.asarray(cv2.blur(x, self._window, borderType=cv2.BORDER_REFLECT), dtype=np.float32)

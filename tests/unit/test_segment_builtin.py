@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from scsa_core.cli import main
-from scsa_core.commands import bench_maps
+from scsa_core.commands import bench_maps, bench_maps_ssl
 from scsa_core.errors import Cancelled, ImageError, KnobError
 from scsa_core.labels import LabelMap
 from scsa_core.pairing import Pairing
@@ -77,6 +77,21 @@ def test_hidden_ids_are_matched():
     assert match_regions(content, style, halves(160, 120), halves(100, 140, 9, 4)).links == {1: (9,), 2: (4,)}
 
 
+def test_bench_counts_tiny_regions_only_where_asked():
+    ids = np.ones((100, 100), dtype=int)
+    ids[:9, :10] = 2
+    truth = LabelMap.from_ids(ids), LabelMap.from_ids(np.where(ids == 2, 1, ids))
+    assert bench_maps.true_number(truth) == 2
+    assert bench_maps.true_number(truth, bench_maps.LEAST) == 1
+
+
+def test_a_short_run_takes_pairs_from_end_to_end():
+    assert bench_maps_ssl.spread(list("abcdefg"), 3) == ["a", "d", "g"]
+    assert bench_maps_ssl.spread(list("abc"), 9) == ["a", "b", "c"]
+    low, high = bench_maps_ssl.ratio_interval(np.array([1.1, 2.2, 3.3]), np.array([1.0, 2.0, 3.0]))
+    assert low == pytest.approx(1.1) and high == pytest.approx(1.1)
+
+
 def test_several_regions_may_share_one():
     picture = scene(128, 128, 0)
     ids = halves(128, 128).ids.copy()
@@ -126,6 +141,11 @@ def test_bench_maps_reads_pairs_and_draws_a_sheet(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "100.0%" in printed and "mean" in printed
     assert Image.open(tmp_path / "sheet" / "maps.png").size == (3 * 780, 134)
+    assert main(["bench", "maps", "--pairs", str(folder.parent), "--ssl", "1", "--size", "96", "--threads", "1"]) == 0
+    printed = capsys.readouterr().out
+    given, automatic, without = (float(x) for x in next(line for line in printed.splitlines() if line.split()[0] == "7").split()[1:])
+    assert min(given, automatic, without) > 0
+    assert "of 1 pairs" in printed and "95 % bootstrap" in printed
     with pytest.raises(ImageError):
         bench_maps.find_pairs(tmp_path / "nothing")
     assert main(["bench", "maps"]) == 2

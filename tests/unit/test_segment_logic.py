@@ -6,7 +6,7 @@ import pytest
 from scsa_core.errors import ShapeError
 from scsa_core.labels import LabelMap
 from scsa_core.metrics.joint_miou import joint_miou
-from scsa_core.segment import merge_tree
+from scsa_core.segment import consensus, merge_tree
 from scsa_core.segment.partition import ScoredMask, absorb, by_size, partition
 from scsa_core.segment.refine import GuidedFilter
 
@@ -16,8 +16,12 @@ def blobs(per=20, centres=((0, 0), (5, 0), (0, 9), (12, 12))):
     return np.concatenate([random.normal(c, 0.3, (per, 2)) for c in centres])
 
 
+def tree_of(tokens, leaves):
+    return merge_tree.build(merge_tree.distances(tokens, tokens), leaves=leaves)
+
+
 def test_tree_finds_blobs_and_is_nested():
-    tree = merge_tree.build(blobs(), leaves=30, size_power=0.0)
+    tree = tree_of(blobs(), leaves=30)
     labels = tree.cut(4)
     assert [len(set(labels[k * 20 : k * 20 + 20])) for k in range(4)] == [1] * 4
     assert len(set(labels)) == 4
@@ -25,10 +29,11 @@ def test_tree_finds_blobs_and_is_nested():
         coarse, fine = tree.cut(k), tree.cut(k + 1)
         assert len(set(coarse)) == k
         assert all(len(set(coarse[fine == f])) == 1 for f in set(fine))
+    assert (np.diff(tree.costs) >= 0).all()
 
 
 def test_tree_of_equal_tokens_still_cuts():
-    tree = merge_tree.build(np.zeros((50, 3)), leaves=10, size_power=0.1)
+    tree = tree_of(np.zeros((50, 3)), leaves=10)
     assert len(set(tree.cut(3))) == 3
     assert set(tree.cut(1)) == {0}
     assert len(set(tree.cut(99))) == tree.most == 10
@@ -36,8 +41,29 @@ def test_tree_of_equal_tokens_still_cuts():
 
 def test_cut_numbers_the_largest_first():
     tokens = np.concatenate([np.zeros((5, 1)), np.full((20, 1), 9.0)]) + np.linspace(0, 0.1, 25)[:, None]
-    labels = merge_tree.build(tokens, leaves=25, size_power=0.0).cut(2)
-    assert labels.tolist() == [1] * 5 + [0] * 20
+    assert tree_of(tokens, leaves=25).cut(2).tolist() == [1] * 5 + [0] * 20
+
+
+def test_votes_outdo_a_wrong_tree_and_do_not_depend_on_names():
+    true = np.array([0] * 6 + [1] * 3 + [2])
+    renamed, wrong = (true + 1) % 3, np.array([0, 1] * 5)
+    votes = consensus.vote(np.stack([true, wrong, renamed, true]).astype(np.uint8), 3)
+    assert votes.shape == (10, 3) and np.allclose(votes.sum(1), 1)
+    assert votes.argmax(1).tolist() == true.tolist()  # named by size
+    members = np.eye(3)[np.stack([true, renamed])]
+    assert consensus.agreement(members).tolist() == [1, 1]
+    assert consensus.agreement(np.eye(3)[np.stack([true, wrong])])[0] < 0.8
+
+
+def test_consensus_labels_tokens_that_no_tree_saw():
+    half = blobs(per=10)
+    trees = consensus.build([np.concatenate([half, half + 0.01])] * 3, most=12)
+    assert trees.cuts.shape == (12, 3, 80)
+    labels = trees.votes(4).argmax(1)
+    assert [len(set(labels[k * 10 : k * 10 + 10])) for k in range(8)] == [1] * 8
+    assert labels[:40].tolist() == labels[40:].tolist() and len(set(labels)) == 4
+    assert trees.votes(1).tolist() == [[1.0]] * 80
+    assert trees.votes(99).shape == (80, 12)
 
 
 def maps(*arrays):
@@ -53,6 +79,13 @@ def test_joint_miou_known_answers():
     assert joint_miou(swapped, even) == pytest.approx(1 / 3)
     one = maps([[1, 1, 1, 1]], [[1, 1, 1, 1]])
     assert joint_miou(one, truth) == pytest.approx((1.25 / 2) / 2)
+
+
+def test_joint_miou_can_leave_out_what_is_tiny():
+    truth = maps([[1] * 9 + [2]], [[1] * 10])
+    ours = maps([[1] * 10], [[1] * 10])
+    assert joint_miou(ours, truth) == pytest.approx(1.9 / 2 / 2)
+    assert joint_miou(ours, truth, least=0.06) == 1
 
 
 def test_joint_miou_weighs_pictures_equally_and_wants_equal_sizes():
@@ -105,5 +138,7 @@ def test_guided_filter_keeps_constants_and_follows_the_guide():
     guided = GuidedFilter(guide, 6, 1e-3)
     assert np.allclose(guided(np.full((32, 32), 0.7, np.float32)), 0.7, atol=1e-4)
     blurred = np.tile(np.linspace(0, 1, 32, dtype=np.float32), (32, 1))
+    slope, offset = guided.coefficients(blurred)
     out = guided(blurred)
+    assert slope.shape == (32, 32, 3) and np.allclose((slope * guide).sum(-1) + offset, out, atol=1e-5)
     assert out[16, 13] - out[16, 12] > 5 * (blurred[16, 13] - blurred[16, 12])
