@@ -1,7 +1,7 @@
 """Which region of the style is the same thing as a region of the content.
 
-Regions are described by what they look like (VGG layers, colour), where they lie, how large
-they are and what surrounds them. One global assignment pairs them; what is left over joins
+Regions are described by what they look like (VGG layers, colour), where they lie, which edges of
+the picture they touch, how large they are and what surrounds them. One global assignment pairs them; what is left over joins
 its nearest partner, so that several regions of either side may share one of the other.
 """
 
@@ -23,7 +23,7 @@ from scsa_core.segment.features import GRID, PictureFeatures
 Floats = NDArray[np.float64]
 
 _DEEP = {"relu4_1": 1.0, "relu5_1": 1.0}
-_COLOUR, _PLACE, _SIZE, _AROUND = 0.1, 1.0, 0.1, 0.3
+_COLOUR, _PLACE, _SIZE, _AROUND, _FRAME = 0.1, 0.7, 0.1, 0.3, 0.25
 FAR = 2.2
 """Distance beyond which two regions are not called the same; the typical one of all pairs of regions is 1."""
 
@@ -82,9 +82,10 @@ def _distances(content: PictureFeatures, style: PictureFeatures, content_map: La
     total += _COLOUR * _scaled(_between(*(_means(x, c) for x, c in zip(colours, cover, strict=True))))
     place = features.positions() * (1.0, 0.5)
     total += _PLACE * _scaled(_between(*(_means(place, c) for c in cover)))
+    total += _FRAME * _scaled(_between(*(_frame(c) for c in cover)))
     sizes = [np.sqrt(c.mean(1))[:, None] for c in cover]
     total += _SIZE * _scaled(_between(*sizes))
-    return total / (sum(_DEEP.values()) * (1 + _AROUND) + _COLOUR + _PLACE + _SIZE)
+    return total / (sum(_DEEP.values()) * (1 + _AROUND) + _COLOUR + _PLACE + _SIZE + _FRAME)
 
 
 def coverage(label_map: LabelMap) -> Floats:
@@ -107,6 +108,12 @@ def _surroundings(means: Floats, cover: Floats) -> Floats:
     np.fill_diagonal(meets, 0)
     out: Floats = meets @ means / np.maximum(meets.sum(1, keepdims=True), 1e-9)
     return out
+
+
+def _frame(cover: Floats) -> Floats:
+    """(R, 4) share of the picture's top, bottom, left and right edge that each region holds: skies, floors, figures in the middle."""
+    grids = cover.reshape(-1, GRID, GRID)
+    return np.stack([grids[:, 0].mean(1), grids[:, -1].mean(1), grids[:, :, 0].mean(1), grids[:, :, -1].mean(1)], 1)
 
 
 def _between(a: Floats, b: Floats) -> Floats:

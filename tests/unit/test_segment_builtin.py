@@ -103,6 +103,16 @@ def test_several_regions_may_share_one():
     assert match_regions(picture, picture, whole, whole).links == {1: (1,)}
 
 
+def test_where_nothing_else_tells_them_apart_the_frame_does():
+    plain = features.describe(Image.new("RGB", (96, 96), (120, 130, 140)))
+    ids = halves(96, 96).ids.copy()
+    wide, narrow = ids.copy(), ids.copy()
+    wide[30:60, 30:60] = narrow[36:54, 20:50] = 3
+    mixed = np.choose(narrow, [0, 9, 4, 7])
+    links = compare_regions(plain, plain, LabelMap.from_ids(wide), LabelMap.from_ids(mixed)).pairing.links
+    assert {k: v[0] for k, v in links.items()} == {1: 9, 2: 4, 3: 7}
+
+
 def test_unmatched_regions_have_a_suggestion():
     picture = scene(96, 96, 0)
     seen = features.describe(picture)
@@ -143,7 +153,8 @@ def test_bench_maps_reads_pairs_and_draws_a_sheet(tmp_path, capsys):
     assert Image.open(tmp_path / "sheet" / "maps.png").size == (3 * 780, 134)
     assert main(["bench", "maps", "--pairs", str(folder.parent), "--ssl", "1", "--size", "96", "--threads", "1"]) == 0
     printed = capsys.readouterr().out
-    given, automatic, without = (float(x) for x in next(line for line in printed.splitlines() if line.split()[0] == "7").split()[1:])
+    row = next(line for line in printed.splitlines() if line.split()[:1] == ["7"])
+    given, automatic, without = (float(x) for x in row.split()[1:])
     assert min(given, automatic, without) > 0
     assert "of 1 pairs" in printed and "95 % bootstrap" in printed
     with pytest.raises(ImageError):
