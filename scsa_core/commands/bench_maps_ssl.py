@@ -54,8 +54,8 @@ def measure(folders: list[Path], size: int, given_number: bool) -> Iterator[SslR
             "baseline": replace(given, method="baseline"),
         }
         of_style = network(to_tensor(style))
-        ids = [m.ids for m in pair.truth]
-        ssl = {k: region_scores(network(to_tensor(engine.render(r).image)), of_style, *ids).ssl for k, r in asked.items()}
+        true = pair.truth[0].ids, pair.truth[1].ids
+        ssl = {k: region_scores(network(to_tensor(engine.render(r).image)), of_style, *true).ssl for k, r in asked.items()}
         yield SslRow(folder.name, **ssl)
 
 

@@ -59,7 +59,7 @@ def build(views: Iterable[Floats], *, most: int, seed: int = 0) -> Consensus:
         chosen = np.sort(random.choice(half, max(half // 2, 1), replace=False))
         chosen = np.concatenate([chosen, chosen + half])
         between = merge_tree.distances(tokens, tokens[chosen])
-        tree = merge_tree.build(between[chosen], leaves=most)
+        tree = merge_tree.of_distances(between[chosen], leaves=most)
         cuts.append(_every_cut(tree, between, chosen, most))
     return Consensus(np.stack(cuts, 1))
 

@@ -17,7 +17,7 @@ def blobs(per=20, centres=((0, 0), (5, 0), (0, 9), (12, 12))):
 
 
 def tree_of(tokens, leaves):
-    return merge_tree.build(merge_tree.distances(tokens, tokens), leaves=leaves)
+    return merge_tree.of_distances(merge_tree.distances(tokens, tokens), leaves=leaves)
 
 
 def test_tree_finds_blobs_and_is_nested():
@@ -30,6 +30,13 @@ def test_tree_finds_blobs_and_is_nested():
         assert len(set(coarse)) == k
         assert all(len(set(coarse[fine == f])) == 1 for f in set(fine))
     assert (np.diff(tree.costs) >= 0).all()
+
+
+def test_small_clusters_may_be_made_to_join_sooner():
+    tree = merge_tree.build(blobs(), leaves=30, size_power=0.5)
+    assert tree.most == 30 and len(set(tree.cut(4))) == 4
+    assert [len(set(tree.cut(4)[k * 20 : k * 20 + 20])) for k in range(4)] == [1] * 4
+    assert len(set(merge_tree.build(np.zeros((50, 3)), leaves=10, size_power=0.1).cut(3))) == 3
 
 
 def test_tree_of_equal_tokens_still_cuts():
