@@ -1,8 +1,9 @@
-"""Region statistics at the decoder's finer layers: S-AdaIN with soft masks.
+"""Region statistics on the way through the decoder: S-AdaIN with soft masks.
 
-S-AdaIN before the attention sets a region's palette at relu4_1; what the decoder then
-paints at relu3_1, 2_1 and 1_1 drifts towards its training pictures' average. Aligning
-those layers' region means and deviations with the style's keeps colour and contrast.
+S-AdaIN before the attention sets a region's palette at relu4_1; the weighted sum that
+follows it averages features and so flattens them, and what the decoder then paints at
+relu3_1, 2_1 and 1_1 drifts towards its training pictures' average. Aligning region means
+and deviations with the style's at each of these layers keeps colour and contrast.
 Masks are soft at region borders, so no seam appears at full resolution.
 """
 
@@ -18,12 +19,14 @@ from torch import Tensor
 
 from scsa_core.attention import Links
 
-LEVELS = ("relu3_1", "relu2_1", "relu1_1")
-FACTORS = (4, 2, 1)  # picture pixels per token of each level
+LEVELS = ("relu4_1", "relu3_1", "relu2_1", "relu1_1")  # the decoder's input and what its stages stand for
+FACTORS = (8, 4, 2, 1)  # picture pixels per token of each level
+SHARED = 1  # the level that takes a share of the content's own layer
 MAX_GAIN = 4.0  # a flat content region must not have its noise blown up
 EPS = 1e-4
 LIMIT = 2.0  # deviations: what is rarer at relu3_1 is squeezed
-DETAIL = 0.3  # share of the content's own relu3_1: edges and faces survive, palette and grain stay the style's
+DETAIL = 0.5  # share of the content's own relu3_1: edges and faces survive, palette and grain stay the style's
+STRENGTH = 0.8  # how far statistics move at most: the rest is what keeps the relations between places
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,7 @@ def blend(x: Tensor, content: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Alignment:
-    """Everything the decoder's three levels need: content masks and style moments per level."""
+    """Everything that the levels need: content masks and style moments per level."""
 
     weights: tuple[Tensor, ...]
     targets: tuple[Moments, ...]
@@ -112,15 +115,15 @@ class Alignment:
         return sum(w.nbytes for w in self.weights) + sum(t.nbytes for t in self.targets)
 
     def at(self, level: int, x: Tensor, strength: float = 1.0) -> Tensor:
-        return align(x, self.weights[level], self.targets[level], strength, squeezed=level == 0)
+        return align(x, self.weights[level], self.targets[level], strength, squeezed=level == SHARED)
 
     def blend(self, x: Tensor, content: Tensor, strength: float = 1.0) -> Tensor:
-        """The coarsest level with a share of the content's own layer, after it too took the style's statistics."""
-        return self.at(0, blend(x, self.at(0, content, strength)), strength)
+        """The level SHARED with a share of the content's own layer, after it too took the style's statistics."""
+        return self.at(SHARED, blend(x, self.at(SHARED, content, strength)), strength)
 
     def steps(self, content: Tensor) -> list[Callable[[Tensor], Tensor]]:
         """What follows each stage of the decoder. content: relu3_1 (1, 256, h, w)."""
-        return [partial(self.blend, content=content), partial(self.at, 1), partial(self.at, 2)]
+        return [partial(self.blend, content=content), partial(self.at, 2), partial(self.at, 3)]
 
 
 def groups_of(content_labels: Tensor, style_labels: Tensor, links: Links | None) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
@@ -146,7 +149,7 @@ def build(
     sources = [s or tuple(everything) for _, s in groups]
     weights, targets = [], []
     for level, factor in zip(LEVELS, FACTORS, strict=True):
-        blur = round(feather * 4 / factor) if feather else 0
+        blur = max(1, round(feather * 4 / factor)) if feather else 0
         weights.append(masks(content_labels, [c for c, _ in groups], factor, blur))
         targets.append(moments(style[level][0], masks(style_labels, sources, factor)))
     return Alignment(tuple(weights), tuple(targets))

@@ -1,8 +1,8 @@
 """`lite`: the model that ships. VGG-16 to relu4_1, one SCSA level, a decoder trained here.
 
 The attention is SANet's with identities for its projections and a fixed logit scale; the
-decoder's finer layers take the style's region statistics, and at relu3_1 a share of the
-content's own features, so that edges stay where they are (align.py). The decoder's input is
+decoder's input and finer layers take the style's region statistics, and at relu3_1 a share of
+the content's own features, so that edges stay where they are (align.py). The decoder's input is
 divided by the sum of the weights, so it stays a convex mixture of features whatever α is.
 """
 
@@ -48,7 +48,7 @@ INFO = BackboneInfo(
 
 @dataclass(frozen=True)
 class Painted:
-    """Attention summands at relu4_1, the content's relu3_1, and what aligns the decoder's finer layers."""
+    """Attention summands at relu4_1, the content's relu3_1, and what aligns the decoder's layers."""
 
     level: Attended
     detail: Tensor
@@ -86,13 +86,13 @@ class Lite:
 
     def encode(self, picture: Tensor, *, role: str, checkpoint: Checkpoint = no_checkpoint) -> Features:
         checkpoint()
-        taps = {"style": (*align.LEVELS, TAP), "content": (align.LEVELS[0], TAP)}.get(role, (TAP,))
+        taps = {"style": align.LEVELS, "content": (align.LEVELS[align.SHARED], TAP)}.get(role, (TAP,))
         out = self.encoder(picture.to(self.dtype).contiguous(memory_format=torch.channels_last), taps)
         return {tap: out[tap].float() for tap in taps}
 
     def prepare(self, pair: Pair, method: Method, checkpoint: Checkpoint = no_checkpoint) -> Painted:
         content, style = pair.content[TAP].contiguous(), pair.style[TAP].contiguous()
-        detail = pair.content[align.LEVELS[0]]
+        detail = pair.content[align.LEVELS[align.SHARED]]
         if method == "baseline":
             residual, attended = self.attention.baseline(content, style, checkpoint)
             whole = [torch.zeros(x.shape[-2] * 8, x.shape[-1] * 8, dtype=torch.long) for x in (content, style)]
@@ -123,7 +123,9 @@ class Lite:
         a1, a2 = (1.0, 0.0) if method == "baseline" else alphas(knobs, method)
         level = prepared.level
         x = (level.residual + a1 * level.sca + a2 * level.ssa) / (1 + a1 + a2)
-        strength = min(1.0, a1 + a2)
+        strength = align.STRENGTH * min(1.0, a1 + a2)
+        if prepared.alignment is not None:
+            x = prepared.alignment.at(0, x, strength)
         x = x.contiguous(memory_format=torch.channels_last)
         for k in range(3):
             checkpoint()
@@ -133,7 +135,7 @@ class Lite:
             elif k == 0:
                 x = prepared.alignment.blend(x, prepared.detail, strength)
             else:
-                x = prepared.alignment.at(k, x, strength)
+                x = prepared.alignment.at(k + 1, x, strength)
         checkpoint()
         out: Tensor = self.decoder.picture(x)
         return out

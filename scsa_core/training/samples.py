@@ -28,7 +28,7 @@ def sheet(encoder: ConvStack, weights: Mapping[str, Tensor], pairs: Sequence[tup
     decoder.load_state_dict(dict(weights))
     rows = []
     for content, style in pairs:
-        c, s = (encoder(x[None], (*align.LEVELS, "relu4_1")) for x in (content, style))
+        c, s = (encoder(x[None], align.LEVELS) for x in (content, style))
         labels = joint_regions(c["relu4_1"], s["relu4_1"], REGIONS, torch.Generator().manual_seed(0))
         index = RegionIndex.build(labels[0].flatten(), labels[1].flatten())
         adapted = semantic_adain(c["relu4_1"], s["relu4_1"], *labels)
@@ -36,6 +36,6 @@ def sheet(encoder: ConvStack, weights: Mapping[str, Tensor], pairs: Sequence[tup
         swapped = sparse_attention(query, key, value, index).transpose(1, 2).reshape(adapted.shape)
         fine = [lab.repeat_interleave(8, 0).repeat_interleave(8, 1) for lab in labels]
         moves = align.build(s, fine[0], fine[1])
-        painted = decoder((adapted + swapped) / 2, moves.steps(c["relu3_1"]))
+        painted = decoder(moves.at(0, (adapted + swapped) / 2), moves.steps(c["relu3_1"]))
         rows.append(torch.cat([content, decoder(c["relu4_1"])[0], style, painted[0]], 2))
     return to_image(torch.cat(rows, 1))

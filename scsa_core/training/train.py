@@ -87,12 +87,12 @@ class Trainer:
             x = torch.cat([self.photos.batch(p.reconstructions - paintings, p.crop), self.paintings.batch(paintings, p.crop)])
             x = x.contiguous(memory_format=torch.channels_last)
             with torch.no_grad():
-                f = self.encoder(x, (*align.LEVELS, "relu4_1"))
+                f = self.encoder(x, align.LEVELS)
             stages, out = self._decode_with_stages(f["relu4_1"])
-            g = self.encoder(out, (*align.LEVELS, "relu4_1"))
+            g = self.encoder(out, align.LEVELS)
         terms["pixel"] = F.mse_loss(out.float(), x)
-        terms["feature"] = torch.stack([F.mse_loss(g[k].float(), f[k].float()) for k in (*align.LEVELS, "relu4_1")]).sum()
-        terms["stage"] = torch.stack([F.mse_loss(a.float(), f[k].float()) for a, k in zip(stages, align.LEVELS, strict=True)]).sum()
+        terms["feature"] = torch.stack([F.mse_loss(g[k].float(), f[k].float()) for k in align.LEVELS]).sum()
+        terms["stage"] = torch.stack([F.mse_loss(a.float(), f[k].float()) for a, k in zip(stages, align.LEVELS[1:], strict=True)]).sum()
         bounds = [out.float()]
         for _ in range(p.stylisations):
             for name, value in self._stylise(bounds).items():
@@ -121,6 +121,7 @@ class Trainer:
         with torch.no_grad():
             target = self._attended(content["relu4_1"], style["relu4_1"], *labels)
             moves = align.build(style, fine[0], fine[1])
+            target = moves.at(0, target)
         with torch.autocast("cpu", torch.bfloat16):
             out = self.decoder(target, moves.steps(content["relu3_1"]))
             g = self.encoder(out, LAYERS)
