@@ -104,9 +104,12 @@ def _measure(name: str) -> nn.Module:
     from scsa_core.metrics import inception, lpips
 
     kinds = {file: kind for kind, (_, file) in inception.FILES.items()}
+    module: nn.Module
     if name in kinds:
-        return inception.build(kinds[name])
-    return lpips.alexnet() if name == lpips.FILES[0][1] else lpips.channel_weights()
+        module = inception.build(kinds[name])
+    else:
+        module = lpips.alexnet() if name == lpips.FILES[0][1] else lpips.channel_weights()
+    return module
 
 
 def _stable_diffusion(tensors: Mapping[str, Tensor], what: str) -> None:

@@ -116,7 +116,8 @@ def grid_labels(labels: Tensor, height: int, width: int) -> Tensor:
         cells = torch.arange(height * width, device=labels.device).view(height, 1, width, 1) * len(ids)
         seen = torch.searchsorted(ids, labels.contiguous()).view(height, rows, width, columns) + cells
         counts = torch.bincount(seen.flatten(), minlength=height * width * len(ids))
-        return ids[counts.view(height, width, len(ids)).argmax(-1)]
+        most: Tensor = ids[counts.view(height, width, len(ids)).argmax(-1)]
+        return most
     shares = F.adaptive_avg_pool2d((labels[None] == ids[:, None, None]).float()[None], (height, width))[0]
     out: Tensor = ids[shares.argmax(0)]
     return out

@@ -7,6 +7,7 @@ In this process by default; on Ray one worker for each share of the cores. A ren
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -183,10 +184,11 @@ def run_on_ray(tasks: Sequence[Task], report: Report, *, device: str = "auto", w
         from ray.util import ActorPool
     except ImportError as error:
         raise KnobError("engine ray needs the package ray, which is not here", knob="engine", hint="Run `pip install ray`.") from error
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address is None:
-        ray.init(include_dashboard=False, num_cpus=workers, object_store_memory=200_000_000, log_to_driver=False, logging_level="ERROR")
+        ray.init(include_dashboard=False, num_cpus=workers, object_store_memory=200_000_000, **quiet)
     else:
-        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+        ray.init(address=address, **quiet)
     try:
         threads = max(1, (os.cpu_count() or 1) // workers)
         settings = {k: os.environ[k] for k in (checkpoints.VARIABLE, "SCSA_PRECISION") if k in os.environ}
