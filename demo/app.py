@@ -75,7 +75,8 @@ def build_demo(settings: Settings, engine: Engine | None = None) -> gr.Blocks:
         async def follow(request: gr.Request) -> AsyncIterator[list[Any]]:
             lang = desk.sessions.get(request.session_hash).lang
             async for updates in shelf.follow(lambda: [gr.update(choices=desk.model_choices(lang)), gr.update(choices=ways(lang))]):
-                yield updates
+                # An answer that meets a tab as it opens replaces what its components were made with: their words come with it.
+                yield [{**updates[0], "texts": models_texts(lang)}, *updates[1:]]
 
         async def fetch(event: gr.EventData, request: gr.Request) -> AsyncIterator[list[Any]]:
             shelf.fetch(event._data)

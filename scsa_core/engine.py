@@ -32,7 +32,7 @@ from scsa_core.errors import CheckpointError, KnobError, LabelError, MissingPack
 from scsa_core.knobs import Knobs
 from scsa_core.labels import LabelMap, reference_labels
 from scsa_core.left_alone import leave_as_it_is
-from scsa_core.memory import peak_memory
+from scsa_core.memory import give_back, peak_memory
 from scsa_core.notes import Note
 from scsa_core.pairing import Pairing, notes
 from scsa_core.plan import REFERENCE_SIZE, Plan, encoding, megapixels, picture_digest, stage_keys
@@ -178,6 +178,8 @@ class Engine:
             self._cache.clear()
             raise _out_of_memory(request) from error
         finally:
+            if run.timings.keys() - {"load_model", "finish"}:  # something was computed
+                give_back()
             self._computing.release()
         run.timings["total"] = time.perf_counter() - started
         if progress is not None:
