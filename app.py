@@ -8,6 +8,8 @@ import os
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 from demo.app import build_demo, launch_options
+from demo.logs import set_up_logs
+from demo.metrics import Watch
 from demo.settings import Settings
 
 
@@ -19,9 +21,11 @@ def main() -> None:
     parser.add_argument("--no-browser", action="store_true", help="do not open the page")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     args = parser.parse_args()
+    set_up_logs()
+    watch = Watch()
     settings = Settings.from_environment(device=args.device)
-    demo = build_demo(settings)
-    options = launch_options(settings, host=args.host, port=args.port, share=args.share, browser=not args.no_browser)
+    demo = build_demo(settings, watch=watch)
+    options = launch_options(settings, watch=watch, host=args.host, port=args.port, share=args.share, browser=not args.no_browser)
     demo.queue(default_concurrency_limit=None).launch(**options)
 
 

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import logging
-import secrets
 import threading
 from collections.abc import AsyncIterator
 from typing import Any
 
 import gradio as gr
 from starlette.middleware import Middleware
-from starlette.requests import Request
-from starlette.responses import JSONResponse
-from starlette.routing import Route
 
 from scsa_core.engine import Engine
 from scsa_core.errors import ScsaError
 
+from . import metrics
 from .auto import ways
 from .create import On, build_create, build_grid
 from .desk import Desk
 from .header import Header, header_texts
+from .logs import RequestIds
+from .metrics import Watch, WatchedEngine
 from .models import Models, Shelf, models_texts
 from .permalinks import LinkDesk, open_links
 from .settings import ROOT, Settings
@@ -30,14 +29,15 @@ from .text import Words, language, t
 from .theme import css, theme
 
 log = logging.getLogger("scsa.demo")
-_RUN = secrets.token_hex(8)  # tells a page whether the server that it knew still runs
 _LANGUAGE = "() => { try { return [localStorage.getItem('scsa.lang') || navigator.language] } catch { return [navigator.language] } }"
 
 
-def build_demo(settings: Settings, engine: Engine | None = None) -> gr.Blocks:
-    """The page, not yet launched. engine: for tests."""
-    engine = engine or Engine(settings.device)
+def build_demo(settings: Settings, engine: Engine | None = None, *, watch: Watch | None = None) -> gr.Blocks:
+    """The page, not yet launched. engine: for tests. watch: what shall know of it."""
+    watch = watch or Watch()
+    engine = engine or WatchedEngine(settings.device, watch)
     desk, words = Desk(engine, settings), Words()
+    watch.engine, watch.line = engine, desk.studio.line
     links = LinkDesk(desk, settings)
     keep = settings.keep_hours * 3600
     demo: gr.Blocks
@@ -101,9 +101,16 @@ def build_demo(settings: Settings, engine: Engine | None = None) -> gr.Blocks:
 
 
 def launch_options(
-    settings: Settings, *, host: str | None = None, port: int | None = None, share: bool = False, browser: bool = False
+    settings: Settings,
+    *,
+    watch: Watch | None = None,
+    host: str | None = None,
+    port: int | None = None,
+    share: bool = False,
+    browser: bool = False,
 ) -> dict[str, Any]:
-    """Keyword arguments of `Blocks.launch`."""
+    """Keyword arguments of `Blocks.launch`. watch: the one that `build_demo` was given. Raises ValueError for a bad setting."""
+    watched = metrics.routes(watch or Watch(), settings.metrics)
     return {
         "server_name": host,
         "server_port": port,
@@ -120,16 +127,12 @@ def launch_options(
         "allowed_paths": [],
         "blocked_paths": [str(ROOT / "checkpoints"), str(settings.data)],
         "app_kwargs": {
-            "routes": [Route("/healthz", _health), *routes(Studies(settings.data, settings.database_url))],
-            "middleware": [Middleware(StudyRedirect)],
+            "routes": [*watched, *routes(Studies(settings.data, settings.database_url))],
+            "middleware": [Middleware(RequestIds), Middleware(StudyRedirect)],
             "docs_url": None,
             "redoc_url": None,
         },
     }
-
-
-async def _health(request: Request) -> JSONResponse:
-    return JSONResponse({"ok": True, "run": _RUN})
 
 
 def _preload(engine: Engine) -> None:

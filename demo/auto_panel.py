@@ -17,9 +17,10 @@ from . import untouched
 from .auto import AUTOMATIC, numbers, state_of, value_with, ways
 from .desk import Desk
 from .exchange import path_of
+from .faults import told
 from .painter import SIDES, regions_of, to_label_maps
 from .session import Session
-from .text import Said, Words, error_words, t
+from .text import Said, Words, t
 
 SOON = 0.4
 """Seconds: a step that ends sooner (another number of regions) shows no stages."""
@@ -128,11 +129,11 @@ class AutoPanel:
             yield _updates(**{**idle, "said": gr.update(value=t("auto.cancelled", lang), visible=True)})
             return
         except CheckpointError as error:
-            words = error_words(error, model="Segment Anything").to_dict()
+            words = told(error, "finding maps", model="Segment Anything").to_dict()
             yield _updates(**idle, notes=gr.update(items={"error": words, "notes": []}))
             return
         except Exception as error:
-            yield _updates(**idle, notes=gr.update(items={"error": error_words(error).to_dict(), "notes": []}))
+            yield _updates(**idle, notes=gr.update(items={"error": told(error, "finding maps").to_dict(), "notes": []}))
             return
         finally:
             if not work.done():  # the page is gone

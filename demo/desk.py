@@ -17,6 +17,7 @@ from scsa_core.labels import LabelMap
 
 from .auto import AutoMaps, state_of
 from .exchange import Accepted, accept, import_maps, path_of, restore, restored_notes
+from .faults import told
 from .files import Pictures, publish
 from .gallery import Example, load_examples
 from .knobs import SLIDERS, acts, in_order, named, visibility
@@ -25,7 +26,7 @@ from .painter import SIDES, empty_value, to_label_maps
 from .session import Job, Session, Sessions, View
 from .settings import Settings
 from .studio import Studio
-from .text import Said, error_words, t
+from .text import Said, t
 
 # Names of inputs and outputs, in the order that `create.py` wires them in. The stamp comes last: the browser fills it in.
 INPUTS = ("painter", "model", "method", "size", "live", *SLIDERS, "stamp")
@@ -203,8 +204,7 @@ class Desk:
         try:
             found = accept(path, side, self.pictures)
         except Exception as error:
-            words = error_words(error, limit=f"{self.settings.limits.max_pixels / 1e6:g}")
-            text = " ".join(said.in_(session.lang) for said in (words.what, words.do))
+            text = told(error, "an upload", limit=f"{self.settings.limits.max_pixels / 1e6:g}").line(session.lang)
             return in_order(RESTORED, {"painter": gr.update(value=_refused(painter, side, text))})
         if found.recipe is not None:
             return self._restore(session, painter, side, found)
@@ -265,8 +265,7 @@ class Desk:
                 value[each]["picture"] = session.accepted.get(value[each]["picture"], value[each]["picture"])
             return gr.update(value=value)
         except Exception as error:
-            words = error_words(error)
-            text = " ".join(said.in_(session.lang) for said in (words.what, words.do))
+            text = told(error, "reading maps").line(session.lang)
             return gr.update(value=dict(painter, incoming=None, error={side: text}))
 
     # -- handlers of examples and knobs -----------------------------------------------

@@ -27,6 +27,7 @@ from scsa_core.progress import CancelToken, Progress
 
 from .compare import compare_texts
 from .desk import Desk, Values
+from .faults import told
 from .knobs import SLIDERS
 from .models import model_states
 from .session import Job, Session
@@ -330,12 +331,8 @@ class Sheets:
         except Cancelled:
             raise
         except Exception as error:
-            reference = ""
-            if not isinstance(error, ScsaError | MemoryError):
-                reference = secrets.token_hex(4)
-                log.error("a cell of the grid failed (reference %s)", reference, exc_info=error)
             size = job.request.knobs.size if job.request.knobs is not None else ""
-            sheet.set(name, state="failed", error=error_words(error, reference=reference, model=job.model, size=size))
+            sheet.set(name, state="failed", error=told(error, "a cell of the grid", model=job.model, size=size))
         finally:
             line.leave(place)
         yield True

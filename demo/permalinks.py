@@ -14,11 +14,12 @@ import gradio as gr
 from scsa_core.errors import LinkGone
 
 from .desk import INPUTS, PICKED, Desk, Values, view_updates
+from .faults import told
 from .kept import KeptRenders, usable
 from .knobs import in_order
 from .session import Job
 from .settings import Settings
-from .text import Said, Words, error_words, t
+from .text import Said, Words, t
 
 log = logging.getLogger("scsa.demo")
 
@@ -58,8 +59,7 @@ class LinkDesk:
                     self._made.popitem(last=False)
             key, expires = self._made[mark]
         except Exception as error:
-            log.exception("a link could not be made")
-            return [gr.skip(), gr.update(items={"error": error_words(error).to_dict(), "notes": []})]
+            return [gr.skip(), gr.update(items={"error": told(error, "making a link").to_dict(), "notes": []})]
         label = t("link.until", session.lang, date=_date(expires))
         return [gr.update(value=f"?r={key}", label=label, visible=True), gr.skip()]
 

@@ -15,10 +15,10 @@ from scsa_core.knobs import range_of
 from .auto import state_of
 from .desk import RESTORED, Desk
 from .exchange import accept, path_of
+from .faults import told
 from .knobs import SLIDERS, in_order
 from .painter import SIDES, to_label_maps
 from .session import Session
-from .text import error_words
 
 log = logging.getLogger("scsa.demo")
 
@@ -47,8 +47,8 @@ def _pictures(desk: Desk, session: Session, painter: dict[str, Any]) -> dict[str
         try:
             found = accept(path, side, desk.pictures)
         except (ScsaError, OSError) as error:
-            words = error_words(error, limit=f"{desk.settings.limits.max_pixels / 1e6:g}")
-            answer["error"] = {**(answer["error"] or {}), side: " ".join(s.in_(session.lang) for s in (words.what, words.do))}
+            words = told(error, "an upload", limit=f"{desk.settings.limits.max_pixels / 1e6:g}")
+            answer["error"] = {**(answer["error"] or {}), side: words.line(session.lang)}
             continue
         kept = found.path or path  # a picture that carries settings is a picture here
         session.accepted[path] = kept

@@ -22,7 +22,7 @@ class Settings:
     may_fetch: visitors may have this machine download weights. data: folder of studies and kept links, which outlives the
     process. database_url: of PostgreSQL, for studies; empty: SQLite in `data`. studies: whether visitors may make them;
     study_megabytes: of all their pictures. link_days, link_megabytes: how long, and how many bytes of, kept links stay.
-    forgets: the data folder does not outlive a restart.
+    forgets: the data folder does not outlive a restart. metrics: who may read them (`metrics.py`).
     """
 
     device: str = "auto"
@@ -40,6 +40,7 @@ class Settings:
     link_days: int = 30
     link_megabytes: int = 500
     forgets: bool = False
+    metrics: str = ""
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -48,7 +49,7 @@ class Settings:
 
     @classmethod
     def from_environment(cls, *, device: str = "auto") -> Settings:
-        """The defaults, changed by SCSA_MAX_SIZE, SCSA_EXAMPLES, SCSA_PRELOAD and SCSA_FETCH. Raises ValueError for a bad number."""
+        """The defaults, changed by variables of the environment (README, Settings). Raises ValueError for a bad number."""
         found = cls(device=device)
         if size := os.environ.get("SCSA_MAX_SIZE"):
             found = replace(found, max_size=int(size))
@@ -59,6 +60,7 @@ class Settings:
         # On a shared host the disk is not the visitors' to fill, unless the host says so.
         if os.environ.get("SCSA_FETCH", "0" if "SPACE_ID" in os.environ else "1") == "0":
             found = replace(found, may_fetch=False)
+        found = replace(found, metrics=os.environ.get("SCSA_METRICS", "").strip())
         return _with_data(found)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
-import secrets
 import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -29,9 +28,10 @@ from scsa_core.notes import Note
 from scsa_core.progress import CancelToken, Progress
 from scsa_core.recipe import Recipe, embed
 
+from .faults import told
 from .line import Line, Place
 from .session import Job, Run, Session, State, View
-from .text import Said, error_words
+from .text import Said
 
 log = logging.getLogger("scsa.demo")
 
@@ -285,12 +285,8 @@ class Studio:
         return self._show(session, fraction=0.0, more=False, **back, **changes)
 
     def _fail(self, session: Session, error: BaseException, job: Job | None) -> View:
-        reference = ""
-        if not isinstance(error, ScsaError | MemoryError):
-            reference = secrets.token_hex(4)
-            log.error("render failed (reference %s)", reference, exc_info=error)
         size = job.request.knobs.size if job is not None and job.request.knobs is not None else ""
-        words = error_words(error, reference=reference, model=job.model if job else "", size=size)
+        words = told(error, "a render", model=job.model if job else "", size=size)
         return self._restore(session, state="failed", said=Said("status.failed"), error=words)
 
     # -- files ------------------------------------------------------------------------

@@ -21,12 +21,13 @@ from scsa_core.progress import CancelToken
 
 from .desk import Desk
 from .exchange import path_of
+from .faults import told
 from .gallery import Example
 from .painter import SIDES, to_label_maps
 from .session import Session
 from .settings import Settings
 from .study_web import Studies
-from .text import LANGUAGES, Words, error_words, t
+from .text import LANGUAGES, Words, t
 
 log = logging.getLogger("scsa.demo")
 
@@ -190,8 +191,6 @@ class StudyDesk:
             yield [own, t("study.stopped", lang), *hide, *idle]
             return
         except Exception as error:
-            if not isinstance(error, ScsaError | MemoryError):
-                log.exception("a study could not be built")
             yield [own, _said(error, lang), *hide, *idle]
             return
         comparisons = design.trials - design.checks - int(design.repeat)
@@ -434,5 +433,4 @@ def _bounded(image: Image.Image) -> Image.Image:
 
 
 def _said(error: BaseException, lang: str) -> str:
-    words = error_words(error, size=SIDE)
-    return f"{words.what.in_(lang)} {words.do.in_(lang)}"
+    return told(error, "a study", size=SIDE).line(lang)

@@ -24,6 +24,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from scsa_core.errors import ScsaError, StudyClosed, StudyFull, StudyUnknown
 
+from .faults import told
 from .text import texts
 
 if TYPE_CHECKING:
@@ -229,12 +230,14 @@ async def _answered(studies: Studies, handler: Callable[[Studies, Request], Awai
             if isinstance(error, kind):
                 return _json({"error": word}, status)
         if "database" in str(error) or "folder" in str(error):
-            log.error("studies: %s. %s", error, error.hint)
-            return _json({"error": "unavailable"}, 503)
+            return _unavailable(error)
         return _json({"error": "bad"}, 400)
-    except Exception:
-        log.exception("a study request failed")
-        return _json({"error": "unavailable"}, 503)
+    except Exception as error:
+        return _unavailable(error)
+
+
+def _unavailable(error: Exception) -> Response:
+    return _json({"error": "unavailable", "reference": told(error, "a study request", level=logging.ERROR).reference}, 503)
 
 
 class _BadRequest(Exception):

@@ -44,6 +44,11 @@ class ErrorWords:
     kept: Said = Said("error.kept")
     reference: str = ""
 
+    def line(self, lang: str) -> str:
+        """What happened, what to do, and the reference, where there is room for one text only."""
+        mark = [Said("note.reference_short", {"id": self.reference}).in_(lang)] if self.reference else []
+        return " ".join([self.what.in_(lang), self.do.in_(lang), *mark])
+
     def to_dict(self) -> dict[str, Any]:
         parts = {"what": self.what.to_dict(), "kept": self.kept.to_dict(), "do": self.do.to_dict()}
         return {**parts, "reference": self.reference}

@@ -242,6 +242,7 @@ TEXT: dict[str, tuple[str, str]] = {
     ),
     "note.title": ("Notes", "说明"),
     "note.reference": ("Reference {id}", "编号 {id}"),
+    "note.reference_short": ("(Reference {id})", "（编号 {id}）"),
     # errors
     "error.kept": ("Your pictures, maps and the last result are kept.", "您的图片、区域图和上次结果均已保留。"),
     "error.unreadable": ("This file isn't a picture we can read, or it is damaged.", "无法读取此文件：它不是图片，或已损坏。"),

@@ -120,4 +120,4 @@ def test_a_database_that_cannot_be_opened_is_a_friendly_line(tmp_path):
     (tmp_path / "file").write_text("")
     client = TestClient(Starlette(routes=routes(Studies(tmp_path / "file"))))
     answer = client.get("/vote/api/whatever-it-is")
-    assert (answer.status_code, answer.json()) == (503, {"error": "unavailable"})
+    assert answer.status_code == 503 and answer.json()["error"] == "unavailable" and answer.json()["reference"]
