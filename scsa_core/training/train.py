@@ -23,6 +23,7 @@ from scsa_core.attention import RegionIndex, continuous_attention, mvn, semantic
 from scsa_core.backbones import align
 from scsa_core.backbones.lite_decoder import LiteDecoder
 from scsa_core.backbones.vgg import ConvStack
+from scsa_core.precision import convolution_dtype
 from scsa_core.training.data import Crops
 from scsa_core.training.losses import LAYERS, region_moments_loss, sliced_wasserstein_loss, structure_loss
 from scsa_core.training.regions import joint_regions
@@ -59,6 +60,11 @@ PLANS = {
 }
 
 
+def _precision() -> torch.autocast:
+    """bfloat16 where the processor computes in it: elsewhere emulating it costs many times what it saves."""
+    return torch.autocast("cpu", torch.bfloat16, enabled=convolution_dtype(torch.device("cpu")) is torch.bfloat16)
+
+
 class Trainer:
     """Owns decoder, moving average, optimiser and counters; `save` and `load` keep all of them."""
 
@@ -82,7 +88,7 @@ class Trainer:
         """Loss terms of one random batch, unweighted, each a scalar with gradient."""
         p = self.plan
         terms: dict[str, Tensor] = {}
-        with torch.autocast("cpu", torch.bfloat16):
+        with _precision():
             paintings = max(1, p.reconstructions // 3)
             x = torch.cat([self.photos.batch(p.reconstructions - paintings, p.crop), self.paintings.batch(paintings, p.crop)])
             x = x.contiguous(memory_format=torch.channels_last)
@@ -113,7 +119,7 @@ class Trainer:
         if self.rng.random() < 0.35:
             pair.reverse()  # a painting as content, a photograph as style
         x = torch.stack(pair).contiguous(memory_format=torch.channels_last)
-        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        with torch.no_grad(), _precision():
             f = {k: v.float() for k, v in self.encoder(x, LAYERS).items() if k}
         content, style = ({k: v[i : i + 1] for k, v in f.items()} for i in (0, 1))
         labels = joint_regions(content["relu4_1"], style["relu4_1"], self.rng.randint(1, 5), self.generator)
@@ -122,7 +128,7 @@ class Trainer:
             target = self._attended(content["relu4_1"], style["relu4_1"], *labels)
             moves = align.build(style, fine[0], fine[1])
             target = moves.at(0, target)
-        with torch.autocast("cpu", torch.bfloat16):
+        with _precision():
             out = self.decoder(target, moves.steps(content["relu3_1"]))
             g = self.encoder(out, LAYERS)
         outputs.append(out.float())

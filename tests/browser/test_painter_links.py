@@ -46,7 +46,7 @@ def test_a_region_is_fed_from_another_one_in_two_clicks_and_one_step(table):
     row(table, 3).locator('[data-action="links_as_it_is"]').click()
     value, _ = table.host.next()
     assert value["links"] == {"3": [-1]} and row(table, 3).locator(".sp-link-word").inner_text() == "Leave as it is"
-    expect(table.page.locator('.sp-toolbar [aria-keyshortcuts="Control+Z"]')).to_have_attribute("title", "Undo links (Ctrl+Z)")
+    expect(table.page.locator('.sp-toolbar [aria-keyshortcuts="Control+Z"]')).to_have_attribute("title", "Undo Links (Ctrl+Z)")
     table.canvas().focus()
     table.page.keyboard.press("Control+z")
     value, _ = table.host.next()
