@@ -39,13 +39,13 @@ class Selection {
 
   buildBar() {
     const { words } = this.app;
-    const sign = (name, key, on) => {
-      const node = button(words, key, name, { hint: `${key}_hint`, onClick: () => { this.adding = on; this.refresh(); } });
+    const sign = (name, key, hint, on) => {
+      const node = button(words, key, name, { hint, onClick: () => { this.adding = on; this.refresh(); } });
       node.dataset.action = key;
       return node;
     };
-    this.plus = sign("plus", "select_add", true);
-    this.minus = sign("minus", "select_remove", false);
+    this.plus = sign("plus", "select_add", "select_add_hint", true);
+    this.minus = sign("minus", "select_remove", "select_remove_hint", false);
     this.larger = button(words, "select_larger", null, { key: "+", onClick: () => this.grow(1) });
     this.smaller = button(words, "select_smaller", null, { key: "-", onClick: () => this.grow(-1) });
     this.keepButton = button(words, "select_keep", null, { key: "Enter", onClick: () => this.keep() });
