@@ -33,7 +33,7 @@ class Settings:
     examples: Path = ROOT / "assets" / "examples"
     preload: bool = True
     may_fetch: bool = True
-    data: Path = ROOT / "data"
+    data: Path = ROOT / ".data"
     database_url: str = ""
     studies: bool = True
     study_megabytes: int = 2000

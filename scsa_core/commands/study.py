@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.epilog = "example: scsa study export 9sOmEId-1234abcd --format csv > answers.csv"
-    data, url = os.environ.get("SCSA_DATA", "data"), os.environ.get("SCSA_DATABASE_URL", "")
-    parser.add_argument("--data", type=Path, default=Path(data), metavar="DIR", help="Data folder (default: SCSA_DATA, or data).")
+    data, url = os.environ.get("SCSA_DATA", ".data"), os.environ.get("SCSA_DATABASE_URL", "")
+    parser.add_argument("--data", type=Path, default=Path(data), metavar="DIR", help="Data folder (default: SCSA_DATA, or .data).")
     parser.add_argument("--database", default=url, metavar="URL", help="Database (default: SCSA_DATABASE_URL, or SQLite in the folder).")
     actions = parser.add_subparsers(dest="action", metavar="action", required=True)
 

@@ -210,7 +210,7 @@ def test_where_things_are_kept_is_the_host_s_choice(monkeypatch, tmp_path):
     for name in ("SCSA_DATA", "SCSA_DATABASE_URL", "SCSA_STUDIES", "SCSA_STUDY_MB", "SCSA_LINK_DAYS", "SCSA_LINK_MB", "SPACE_ID"):
         monkeypatch.delenv(name, raising=False)
     plain = Settings.from_environment()
-    assert plain.data.name == "data" and plain.studies and not plain.forgets and plain.link_days == 30
+    assert plain.data.name == ".data" and plain.studies and not plain.forgets and plain.link_days == 30
     monkeypatch.setenv("SCSA_DATA", str(tmp_path))
     monkeypatch.setenv("SCSA_DATABASE_URL", "postgresql://host/name")
     monkeypatch.setenv("SCSA_STUDIES", "0")
