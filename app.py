@@ -23,7 +23,9 @@ def main() -> None:
     args = parser.parse_args()
     set_up_logs()
     watch = Watch()
-    settings = Settings.from_environment(device=args.device)
+    if args.share or "SPACE_ID" in os.environ:
+        os.environ.setdefault("SCSA_CACHE", "off")  # strangers' pictures can be told from what it keeps
+    settings = Settings.from_environment(device=args.device, share=args.share)
     demo = build_demo(settings, watch=watch)
     options = launch_options(settings, watch=watch, host=args.host, port=args.port, share=args.share, browser=not args.no_browser)
     demo.queue(default_concurrency_limit=None).launch(**options)

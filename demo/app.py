@@ -17,6 +17,7 @@ from . import metrics
 from .auto import ways
 from .create import On, build_create, build_grid
 from .desk import Desk
+from .guard import Guard, Limiter, RateLimit
 from .header import Header, header_texts
 from .logs import RequestIds
 from .metrics import Watch, WatchedEngine
@@ -128,7 +129,12 @@ def launch_options(
         "blocked_paths": [str(ROOT / "checkpoints"), str(settings.data)],
         "app_kwargs": {
             "routes": [*watched, *routes(Studies(settings.data, settings.database_url))],
-            "middleware": [Middleware(RequestIds), Middleware(StudyRedirect)],
+            "middleware": [
+                Middleware(RequestIds),
+                Middleware(Guard),
+                Middleware(RateLimit, limiter=Limiter(settings.rate), proxies=settings.proxies),
+                Middleware(StudyRedirect),
+            ],
             "docs_url": None,
             "redoc_url": None,
         },

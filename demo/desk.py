@@ -20,6 +20,7 @@ from .exchange import Accepted, accept, import_maps, path_of, restore, restored_
 from .faults import told
 from .files import Pictures, publish
 from .gallery import Example, load_examples
+from .guard import Limiter, check
 from .knobs import SLIDERS, acts, in_order, named, visibility
 from .models import model_states
 from .painter import SIDES, empty_value, to_label_maps
@@ -66,6 +67,11 @@ class Desk:
         self.studio = Studio(engine, publish)
         self.auto_maps = AutoMaps(str(engine.device))
         self.sessions = Sessions(self._open)
+        self._limiter = Limiter(settings.rate)
+
+    def may_make(self, request: gr.Request) -> None:
+        """Raises TooMany for a visitor who makes too many things that stay on this machine."""
+        check(self._limiter, request, "make", self.settings.proxies)
 
     # -- from values to jobs ----------------------------------------------------------
 

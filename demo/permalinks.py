@@ -52,6 +52,7 @@ class LinkDesk:
                 return [gr.skip(), gr.update(items=_items("error.link_not_shown", "error.do.link_render"))]
             mark = session.key, job.fingerprint()
             if mark not in self._made:
+                self.desk.may_make(request)
                 same = session.baseline_key == job.baseline_key() and session.view.baseline
                 baseline = Path(session.view.baseline) if same and session.view.baseline else None
                 self._made[mark] = self.kept.keep(job.request, Path(str(session.full)), baseline)

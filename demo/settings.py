@@ -23,6 +23,7 @@ class Settings:
     process. database_url: of PostgreSQL, for studies; empty: SQLite in `data`. studies: whether visitors may make them;
     study_megabytes: of all their pictures. link_days, link_megabytes: how long, and how many bytes of, kept links stay.
     forgets: the data folder does not outlive a restart. metrics: who may read them (`metrics.py`).
+    rate: scales what one client may ask for, 0: no limit (`guard.py`). proxies: how many trusted ones stand before the app.
     """
 
     device: str = "auto"
@@ -41,6 +42,8 @@ class Settings:
     link_megabytes: int = 500
     forgets: bool = False
     metrics: str = ""
+    rate: float = 1.0
+    proxies: int = 0
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -48,8 +51,10 @@ class Settings:
         return tuple(size for size in SIZES if size <= self.max_size) or SIZES[:1]
 
     @classmethod
-    def from_environment(cls, *, device: str = "auto") -> Settings:
-        """The defaults, changed by variables of the environment (README, Settings). Raises ValueError for a bad number."""
+    def from_environment(cls, *, device: str = "auto", share: bool = False) -> Settings:
+        """The defaults, changed by variables of the environment (README, Settings).
+
+        share: the page gets a public address. Raises ValueError for a bad number."""
         found = cls(device=device)
         if size := os.environ.get("SCSA_MAX_SIZE"):
             found = replace(found, max_size=int(size))
@@ -58,9 +63,11 @@ class Settings:
         if os.environ.get("SCSA_PRELOAD") == "0":
             found = replace(found, preload=False)
         # On a shared host the disk is not the visitors' to fill, unless the host says so.
-        if os.environ.get("SCSA_FETCH", "0" if "SPACE_ID" in os.environ else "1") == "0":
+        if os.environ.get("SCSA_FETCH", "0" if share or "SPACE_ID" in os.environ else "1") == "0":
             found = replace(found, may_fetch=False)
         found = replace(found, metrics=os.environ.get("SCSA_METRICS", "").strip())
+        proxies = os.environ.get("SCSA_PROXIES") or ("1" if "SPACE_ID" in os.environ else "0")
+        found = replace(found, rate=float(os.environ.get("SCSA_RATE") or 1), proxies=int(proxies))
         return _with_data(found)
 
 

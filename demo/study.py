@@ -163,6 +163,7 @@ class StudyDesk:
         idle = [gr.update(visible=False), gr.update(interactive=True)]
         hide = [gr.update(visible=False)] * 3
         try:
+            self.desk.may_make(request)
             arms = self._arms(values[len(FORM) :], int(form["methods"]), lang)
             chosen = [source for key in form["pairs"] or [] if (source := self._source(own, key, lang)) is not None]
             from scsa_core.study.store import Design, PairPictures

@@ -265,6 +265,8 @@ TEXT: dict[str, tuple[str, str]] = {
     "error.recipe": ("The settings inside this picture cannot be read: {detail}.", "无法读取此图片中的设置：{detail}。"),
     "error.memory": ("There is not enough memory for {size} pixels here.", "此处内存不足以渲染 {size} 像素。"),
     "error.unexpected": ("Something went wrong on our side.", "我们这边出了点问题。"),
+    "error.too_many": ("That is more at once than this host allows one visitor.", "短时间内的请求超出了此主机对每位访客的限制。"),
+    "error.do.wait": ("Try again in {minutes} min.", "请在 {minutes} 分钟后重试。"),
     "error.do.use_other_file": (
         "Use PNG, JPEG, WebP or TIFF; your other picture is untouched.",
         "请使用 PNG、JPEG、WebP 或 TIFF；另一张图片不受影响。",

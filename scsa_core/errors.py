@@ -21,6 +21,7 @@
     │   ├── StudyUnknown        no such study, or not with this secret
     │   ├── StudyClosed         it takes no answers now
     │   └── StudyFull           as many people as the host wanted take part
+    ├── TooMany                 one client asks for more than its share
     ├── LinkGone                a kept render is not here (any more)
     └── Cancelled               the caller asked to stop; nothing is wrong
 
@@ -153,6 +154,14 @@ class StudyFull(StudyError):
 
 class LinkGone(ScsaError):
     """A kept render is not here: unknown, expired, or given up for newer ones."""
+
+
+class TooMany(ScsaError):
+    """One client asks for more than its share. `seconds`: until it may ask again."""
+
+    def __init__(self, message: str, *, seconds: float, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.seconds = seconds
 
 
 class Cancelled(ScsaError):

@@ -46,7 +46,7 @@ def test_languages(said, found):
         errors.UnreadableImage("x"), errors.UnreadableImage("x", looks_like="an SVG"), errors.ImageSizeError("x", size=(1, 1)),
         errors.ImageSizeError("x", size=(30000, 30000)), errors.ImageSizeError("x", size=(0, 0)), errors.LabelError("x"),
         errors.KnobError("x", knob="alpha1"), errors.CheckpointMissing("x", path="p", hint="Put it there."), errors.CheckpointCorrupt("x"), errors.MissingPackage("x", package="diffusers", hint="Install it."),
-        errors.RecipeError("x"), errors.OutOfMemory("x"), MemoryError(), RuntimeError("secret detail"),
+        errors.RecipeError("x"), errors.OutOfMemory("x"), errors.TooMany("x", seconds=90), MemoryError(), RuntimeError("secret detail"),
     ],
 )  # fmt: skip
 def test_errors_say_what_happened_and_what_to_do(error):
