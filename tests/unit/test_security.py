@@ -21,6 +21,7 @@ from PIL import Image, PngImagePlugin
 from demo.app import build_demo, launch_options
 from demo.exchange import accept
 from demo.files import Pictures
+from demo.metrics import Watch
 from demo.settings import ROOT, Settings
 from scsa_core.errors import ImageError, ScsaError
 from scsa_core.images import Limits, open_image
@@ -40,11 +41,12 @@ def site(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(folder / "files"))
         settings = Settings(device="cpu", preload=False, data=folder / "data", examples=folder / "none", may_fetch=False)
-        demo = build_demo(settings)
+        watch = Watch()
+        demo = build_demo(settings, watch=watch)
         (folder / "data").mkdir()
         (folder / "data" / "studies.sqlite3").write_bytes(b"secret")
         Image.new("RGB", (97, 53), (12, 34, 56)).save(folder / "private.png")
-        demo.queue(default_concurrency_limit=None).launch(**launch_options(settings, host="127.0.0.1"), prevent_thread_lock=True, quiet=True)
+        demo.queue(default_concurrency_limit=None).launch(**launch_options(settings, host="127.0.0.1", watch=watch), prevent_thread_lock=True, quiet=True)
         try:
             yield demo, folder, httpx.Client(base_url=demo.local_url, timeout=60)
         finally:
