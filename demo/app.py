@@ -48,7 +48,7 @@ def build_demo(settings: Settings, engine: Engine | None = None, *, watch: Watch
         header = words.add(Header(elem_id="header"), texts=header_texts, lang=language)
         with gr.Tabs(elem_id="tabs"):
             with gr.Tab(t("tab.create"), id="create") as create:
-                parts = build_create(desk, words, stamp, links)
+                parts = build_create(desk, words, stamp, links, demo)
             with gr.Tab(t("tab.grid"), id="grid") as grid:
                 build_grid(desk, words, parts, grid)
             if settings.studies:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import gradio as gr
@@ -10,7 +11,7 @@ from scsa_core.knobs import Method, range_of
 
 from .auto_panel import AutoPanel
 from .compare import Compare, Notes, compare_texts, notes_texts
-from .desk import INPUTS, KNOBS, PICKED, RESTORED, SHOWN, Desk, compare_status, compare_value, note_items
+from .desk import INPUTS, KNOBS, PICKED, RESTORED, RESUMED, RESUMED_KNOBS, SHOWN, Desk, compare_status, compare_value, note_items
 from .files import publish
 from .gallery import Cards, Gallery
 from .grid import Grid, Sheet, Sheets, grid_texts
@@ -23,6 +24,13 @@ from .text import Words, painter_texts, t, texts
 # The stamp counts changes in the browser; `note` raises it before the render of the same change reads it.
 _COUNT = "(stamp, live) => [window.scsaStamp = (window.scsaStamp || 0) + 1, live]"
 _READ = "(...values) => [...values.slice(0, -1), window.scsaStamp || 0]"
+# What the fields hold, those of closed drawers too, for what the browser keeps (painter_keep.js).
+_SEEN = f"""(...values) => {{
+  const names = {json.dumps(RESUMED_KNOBS)};
+  window.scsaKnobs = Object.fromEntries(names.map((name, i) => [name, values[i]]));
+  document.dispatchEvent(new CustomEvent("scsa-knobs", {{ detail: "fields" }}));
+}}"""
+_RESUMED = _SEEN.replace('"fields"', '"resumed"')
 _QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
 
@@ -38,7 +46,7 @@ class On:
         self.__self__, self.event_name = component, event_name
 
 
-def build_create(desk: Desk, words: Words, stamp: gr.Number, links: LinkDesk) -> dict[str, Any]:
+def build_create(desk: Desk, words: Words, stamp: gr.Number, links: LinkDesk, demo: gr.Blocks) -> dict[str, Any]:
     """Lay the tab out and wire it. Returns its components by name."""
     painter_value, view, example = desk.opening()
     model = example.backbone if example else "lite"
@@ -117,16 +125,30 @@ def build_create(desk: Desk, words: Words, stamp: gr.Number, links: LinkDesk) ->
     gr.on([On(painter, "cancel_now"), On(compare, "cancel_now")], desk.cancel, None, None, queue=False, trigger_mode="multiple", **_QUIET)
     compare.keep_now(desk.keep, None, compare, queue=False, **_QUIET)
 
+    def seen(event: Any, js: str = _SEEN) -> None:
+        """Let the browser see the knobs after what may set them."""
+        event(None, components(RESUMED_KNOBS), None, js=js, trigger_mode="multiple", **_QUIET)
+
+    seen(lambda *args, **kwargs: gr.on([*changes, *(by_name[name].change for name in KNOBS)], *args, **kwargs))
     uploads: dict[str, Any] = {**_QUIET, "trigger_mode": "multiple", "concurrency_limit": None}
-    painter.picture(desk.picture, painter, components(RESTORED), **uploads).then(desk.live, **rendering)
+    pictured = painter.picture(desk.picture, painter, components(RESTORED), **uploads)
+    seen(pictured.then)
+    pictured.then(desk.live, **rendering)
     painter.on_import(desk.maps, inputs=painter, outputs=painter, **uploads).then(desk.live, **rendering)
     auto.wire(painter, notes, desk.live, rendering)
-    MapTools(desk).wire(painter, components(RESTORED), desk.live, rendering)
-    gallery.pick(desk.pick, None, components(PICKED), **uploads)
-    models.input(desk.model, components(KNOBS), components(KNOBS), **_QUIET).then(desk.live, **rendering)
+    resumed = MapTools(desk).wire(painter, components(RESUMED))
+    seen(resumed.then, _RESUMED)
+    resumed.then(desk.live, **rendering)
+    seen(gallery.pick(desk.pick, None, components(PICKED), **uploads).then)
+    changed = models.input(desk.model, components(KNOBS), components(KNOBS), **_QUIET)
+    seen(changed.then)
+    changed.then(desk.live, **rendering)
     models.change(lambda name: tick_style(desk, name), models, ticks, **_QUIET)
     method.input(desk.method, [models, method], components(SLIDERS), **_QUIET)
-    reset.click(desk.reset, models, components(KNOBS), **_QUIET).then(desk.live, **rendering)
+    back = reset.click(desk.reset, models, components(KNOBS), **_QUIET)
+    seen(back.then)
+    back.then(desk.live, **rendering)
+    seen(demo.load)
     wire_links(links, by_name, link, link_field)
     return by_name
 

@@ -33,6 +33,8 @@ from .text import Said, t
 INPUTS = ("painter", "model", "method", "size", "live", *SLIDERS, "stamp")
 KNOBS = ("model", "method", "size", *SLIDERS)
 RESTORED = ("painter", "notes", *KNOBS)
+RESUMED_KNOBS = ("live", *KNOBS)
+RESUMED = ("painter", "notes", *RESUMED_KNOBS)
 PICKED = ("painter", "compare", "notes", "download", *KNOBS)
 SHOWN = ("compare", "notes", "download", "size")
 

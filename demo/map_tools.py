@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import gradio as gr
@@ -30,15 +30,15 @@ class MapTools:
         self.suggestions = Suggestions()
         self.clicks = Clicks(desk.pictures, desk.sessions, str(desk.engine.device)) if desk else None
 
-    def wire(self, painter: Painter, restored: list[Any], live: Callable[..., Any], rendering: dict[str, Any]) -> None:
-        """Listen to the painter's events. restored: components of RESTORED; live, rendering: what renders afterwards."""
+    def wire(self, painter: Painter, restored: list[Any]) -> Any:
+        """Listen to the painter's events. restored: components of RESUMED. The event after which to render."""
         assert self.clicks is not None
         painter.select(self.clicks.select, None, painter, trigger_mode="multiple", concurrency_limit=4, **_QUIET)
-        painter.resume(self.resume, painter, restored, trigger_mode="multiple", **_QUIET).then(live, **rendering)
         painter.suggest(self.suggest, painter, painter, trigger_mode="always_last", concurrency_limit=1, **_QUIET)
+        return painter.resume(self.resume, painter, restored, trigger_mode="multiple", **_QUIET)
 
     async def resume(self, painter: Mapping[str, Any] | None, event: gr.EventData, request: gr.Request) -> list[Any]:
-        """A browser brings back what it kept: the components of RESTORED."""
+        """A browser brings back what it kept: the components of RESUMED."""
         session = self.desk.sessions.get(request.session_hash)
         data = event._data if isinstance(event._data, Mapping) else {}
         return await asyncio.to_thread(resume, self.desk, session, painter, data)

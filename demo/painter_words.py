@@ -82,6 +82,7 @@ HELPER_WORDS: dict[str, tuple[str, str]] = {
         "This browser does not keep your work here. Save your maps as files.",
         "此浏览器不在此处保存您的工作，请将区域图存为文件。",
     ),
+    "kept_damaged": ("What was kept cannot be read. Nothing here has changed.", "保存的内容无法读取，当前内容未改变。"),
     "kept_lost": ("Connection lost, trying again. Your work is kept here.", "连接已断开，正在重试。您的作品保留在此处。"),
     "kept_again": ("Connected again. Your pictures and maps are kept.", "已重新连接。图片和区域图均已保留。"),
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,10 +12,10 @@ from scsa_core.errors import KnobError, ScsaError
 from scsa_core.knobs import range_of
 
 from .auto import state_of
-from .desk import RESTORED, Desk
+from .desk import RESUMED, Desk
 from .exchange import accept, path_of
 from .faults import told
-from .knobs import SLIDERS, in_order
+from .knobs import SLIDERS, in_order, visibility
 from .painter import SIDES, to_label_maps
 from .session import Session
 
@@ -24,9 +23,8 @@ log = logging.getLogger("scsa.demo")
 
 
 def resume(desk: Desk, session: Session, painter: Mapping[str, Any] | None, data: Mapping[str, Any]) -> list[Any]:
-    """Updates of RESTORED. Pictures unknown to this session are accepted anew; a knob that makes no sense is left as it is."""
-    updates: dict[str, Any] = knob_updates(desk, session.lang, data.get("knobs"))
-    session.backbone = updates.get("model", session.backbone)
+    """Updates of RESUMED. Pictures unknown to this session are accepted anew; a knob that makes no sense is left as it is."""
+    updates: dict[str, Any] = knob_updates(desk, session, data.get("knobs"))
     if painter is not None:
         updates |= _pictures(desk, session, dict(painter))
         if data.get("automatic") is True:
@@ -34,7 +32,7 @@ def resume(desk: Desk, session: Session, painter: Mapping[str, Any] | None, data
                 session.automatic, session.automatic_maps = state_of(painter), to_label_maps(painter)
             except ScsaError as error:
                 log.info("kept maps cannot be read: %s", error)
-    return in_order(RESTORED, {name: value for name, value in updates.items() if name in RESTORED})
+    return in_order(RESUMED, updates)
 
 
 def _pictures(desk: Desk, session: Session, painter: dict[str, Any]) -> dict[str, Any]:
@@ -58,26 +56,29 @@ def _pictures(desk: Desk, session: Session, painter: dict[str, Any]) -> dict[str
     return {"painter": gr.update(value=answer)} if changed or answer["error"] else {}
 
 
-def knob_updates(desk: Desk, lang: str, given: Any) -> dict[str, Any]:
-    """Component values for what stood in the page's fields; menus are known by their words."""
+def knob_updates(desk: Desk, session: Session, given: Any) -> dict[str, Any]:
+    """Component updates for the values that the browser kept, and which sliders show under them."""
     if not isinstance(given, Mapping):
         return {}
     found: dict[str, Any] = {}
-    ready = {state.info.name for state in desk.engine.backbones() if state.ready}
-    names = {words: name for words, name in desk.model_choices(lang) if name in ready}
-    model = names.get(str(given.get("model")))
-    if model is not None:
-        found["model"] = model
-        methods = dict(desk.method_choices(lang, model))
-        if given.get("method") in methods:
-            found["method"] = gr.update(value=methods[given["method"]], choices=desk.method_choices(lang, model))
-    if size := re.match(r"\d{2,5}", str(given.get("size"))):
-        found["size"] = min(desk.settings.sizes, key=lambda s: abs(s - int(size[0])))
     for name in SLIDERS:
         try:
             value, limits = float(given[name]), range_of(name)
         except (KeyError, TypeError, ValueError, KnobError):
             continue
         if limits.low <= value <= limits.high:
-            found[name] = value
+            found[name] = gr.update(value=value)
+    model, method, size = given.get("model"), given.get("method"), given.get("size")
+    if model in {state.info.name for state in desk.engine.backbones() if state.ready}:
+        session.backbone = str(model)
+        found["model"] = gr.update(value=model)
+    capable = desk.engine.info(session.backbone).capabilities
+    chosen = next((each for each in capable.methods if each == method), capable.methods[0])
+    found["method"] = gr.update(value=chosen, choices=desk.method_choices(session.lang, session.backbone))
+    for name, shown in visibility(capable, chosen).items():
+        found[name] = {**found.get(name, {}), **shown}
+    if isinstance(size, int | float) and not isinstance(size, bool):
+        found["size"] = gr.update(value=min(desk.settings.sizes, key=lambda each: abs(each - size)))
+    if isinstance(given.get("live"), bool):
+        found["live"] = gr.update(value=given["live"])
     return found

@@ -5,8 +5,10 @@ const KEEP_AFTER_MS = 500;
 const KEEP_STEPS = 40;
 const KEEP_BYTES = 8e6; // of undo steps
 const KEEP_DAYS = 30;
+const KEEP_TABS = 4; // closed ones
 const LOOK_EVERY_MS = 4000;
-const KNOB_SELECTOR = "[id^=knob-]";
+const ANSWER_MS = 150; // other tabs answer well within it
+const AUTOMATIC = ["auto", "load"]; // maps that nobody changed by hand
 
 /** A small promise around IndexedDB. */
 class Store {
@@ -46,11 +48,14 @@ class Keep {
     this.root.hidden = true;
     const elsewhere = /[?&](example|r|study)=/.test(location.search); // a link says what shall be shown
     this.id = elsewhere ? null : this.tabId();
-    document.addEventListener("input", (event) => { if (event.target.closest?.(KNOB_SELECTOR)) this.soon(true); });
+    this.knobs = window.scsaKnobs ?? null; // as the page's fields hold them; create.py says when they change
+    this.automatic = false; // whether restored maps had been left as Auto or an example made them
+    this.listenToKnobs();
+    this.listenToTabs();
     this.watchServer();
   }
 
-  /** Its own for every tab; a reload keeps it, a copied tab gets another as soon as both write. */
+  /** Its own for every tab; a reload keeps it, a copied tab takes another. */
   tabId(fresh = false) {
     try {
       let id = fresh ? null : sessionStorage.getItem("scsa.tab");
@@ -83,20 +88,40 @@ class Keep {
     if (this.app.v !== this.savedV) this.soon();
   }
 
-  soon(knobs = false) {
+  soon() {
     if (!this.ready || !this.id || this.broken) return;
-    if (knobs && this.app.v === 0 && this.savedV === null) this.savedV = -1;
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.save(), KEEP_AFTER_MS);
   }
 
-  knobs() {
-    const found = {};
-    for (const node of document.querySelectorAll(KNOB_SELECTOR)) {
-      const input = node.querySelector("input[type=number], input[type=range], input[type=checkbox], input");
-      if (input) found[node.id.slice(5)] = input.type === "checkbox" ? input.checked : input.value;
-    }
-    return found;
+  listenToKnobs() {
+    const onKnobs = (event) => {
+      if (this.app.root?.isConnected === false) return document.removeEventListener("scsa-knobs", onKnobs);
+      if (event.detail === "resumed") this.resuming = false;
+      if (this.resuming) return; // the fields do not hold yet what was brought back
+      const changed = this.knobs !== null && JSON.stringify(this.knobs) !== JSON.stringify(window.scsaKnobs);
+      this.knobs = window.scsaKnobs;
+      if (changed) this.soon();
+    };
+    document.addEventListener("scsa-knobs", onKnobs);
+  }
+
+  /** Tabs answer each other: which records belong to one that is open. */
+  listenToTabs() {
+    if (typeof BroadcastChannel === "undefined") return;
+    this.channel = new BroadcastChannel("scsa-studio");
+    this.open = new Set();
+    this.channel.onmessage = ({ data }) => {
+      if (data?.asks && this.claimed) this.channel.postMessage({ here: this.id });
+      if (data?.here) this.open.add(data.here);
+    };
+  }
+
+  async openTabs() {
+    if (!this.channel) return new Set();
+    this.channel.postMessage({ asks: true });
+    await new Promise((done) => setTimeout(done, ANSWER_MS));
+    return this.open;
   }
 
   /** The newest undo steps that hold no picture: ids and legends only. */
@@ -112,6 +137,10 @@ class Keep {
     return head;
   }
 
+  isAutomatic() {
+    return AUTOMATIC.includes(this.app.by) || (this.app.by === "restore" && this.automatic);
+  }
+
   async save() {
     const { app } = this;
     if (SIDES.every((name) => !app.sides[name].image)) return;
@@ -124,7 +153,7 @@ class Keep {
     }
     const record = {
       id: this.id, at: Date.now(), v, by: app.by, sides, regions: app.regions, links: app.links, region: app.region,
-      steps: this.steps(), knobs: this.knobs(),
+      steps: this.steps(), knobs: this.knobs, automatic: this.isAutomatic(),
     };
     try {
       await this.store.put(record);
@@ -144,25 +173,35 @@ class Keep {
     this.beginning = true;
     try {
       if (!this.id) return;
+      const open = await this.openTabs();
       const own = await this.store.get(this.id);
+      if (open.has(this.id)) this.id = this.tabId(true); // a copy of a tab that is still open goes its own way
+      this.claimed = true;
       if (own) {
         await this.restore(own);
         this.say("kept_restored", [["kept_fresh", () => this.fresh()]]);
         return;
       }
       const limit = Date.now() - KEEP_DAYS * 864e5;
-      const others = (await this.store.all()).sort((a, b) => b.at - a.at);
-      for (const old of others.slice(4)) await this.store.drop(old.id);
+      const others = (await this.store.all()).filter((record) => !open.has(record.id)).sort((a, b) => b.at - a.at);
+      for (const [k, old] of others.entries()) if (k >= KEEP_TABS || old.at < limit) await this.store.drop(old.id);
       const last = others.find((record) => record.at > limit);
-      if (last) {
-        this.say("kept_offer", [["kept_bring_back", async () => { await this.restore(last); }]]);
-      }
+      if (last) this.say("kept_offer", [["kept_bring_back", () => this.bringBack(last)]]);
     } catch {
-      // A browser that keeps nothing, or a record of another time: the page is as it opens.
+      // A browser that keeps nothing, or a record of another time: the page is as it opens, and that record stays.
+      if (!this.broken && this.id) this.id = this.tabId(true);
     } finally {
-      this.ready = true;
+      this.ready = this.claimed = true;
       if (this.root.dataset.said === "kept_restored") this.soon(); // under what is on the page now
       else this.savedV ??= this.app.v;
+    }
+  }
+
+  async bringBack(record) {
+    try {
+      await this.restore(record);
+    } catch {
+      this.say("kept_damaged");
     }
   }
 
@@ -191,7 +230,10 @@ class Keep {
     for (const step of record.steps ?? []) app.stack.push(step);
     app.v = Math.max(app.v, record.v) + 1;
     app.refresh();
-    app.send("resume", { knobs: record.knobs ?? {}, automatic: record.by === "auto" }, "restore");
+    this.automatic = record.automatic === true;
+    this.knobs = record.knobs ?? this.knobs;
+    this.resuming = true;
+    app.send("resume", { knobs: record.knobs ?? {}, automatic: this.automatic }, "restore");
   }
 
   /** The server's record of a picture: the one it has, or a fresh upload where that is gone. */
@@ -245,16 +287,20 @@ class Keep {
     }
   }
 
-  /** Another server runs now: give it the pictures again, and the knobs. */
+  /** Another server runs now: give it the pictures again, those that undo may bring back too. */
   async again() {
     const { app } = this;
-    for (const name of SIDES) {
-      const side = app.sides[name];
+    const sides = new Set(SIDES.map((name) => app.sides[name]));
+    for (const { parts } of [...app.stack.done, ...app.stack.undone]) {
+      for (const part of parts) if (part.kind === "side") sides.add(part.before).add(part.after);
+    }
+    for (const side of sides) {
       const file = side.image ? app.files.sources.get(side.image) : null;
       if (file) side.picture = await this.onServer(file, side.picture);
     }
+    this.automatic = this.isAutomatic();
     app.v++;
-    app.send("resume", { knobs: this.knobs(), automatic: app.by === "auto" }, "restore");
+    app.send("resume", { knobs: this.knobs ?? {}, automatic: this.automatic }, "restore");
   }
 }
 

@@ -31,35 +31,55 @@ def chromium_path() -> str:
     return found
 
 
+class Server:
+    """The app as a person starts it, on a free port, which it keeps when it is started again."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.starts = folder, 0
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            self.port = s.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """With an empty folder of files each time."""
+        self.starts += 1
+        log = self.folder / f"log{self.starts}"
+        files = self.folder / f"files{self.starts}"
+        environment = os.environ | {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": str(files)}
+        environment["SCSA_DATA"] = str(self.folder / "data")
+        # The app needs no internet, and here it has none: whatever it asks for is refused at once.
+        environment |= dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
+        environment |= dict.fromkeys(("no_proxy", "NO_PROXY"), "127.0.0.1,localhost")
+        with log.open("w") as out:
+            command = [sys.executable, "app.py", "--no-browser", "--host", "127.0.0.1", "--port", str(self.port)]
+            self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out, stderr=subprocess.STDOUT)
+        for _ in range(240):
+            assert self.process.poll() is None, log.read_text()
+            with contextlib.suppress(OSError), urllib.request.urlopen(self.url + "/healthz", timeout=2) as answer:
+                if answer.status == 200:
+                    return
+            time.sleep(0.5)
+        pytest.fail("the app did not start: " + log.read_text())
+
+    def kill(self) -> None:
+        """As a crash would: at once."""
+        self.process.kill()
+        self.process.wait(20)
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(20)
+
+
 @pytest.fixture(scope="session")
 def app_url(tmp_path_factory):
-    """The app as a person starts it, on a free port."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
-    log = tmp_path_factory.mktemp("app") / "log"
-    environment = os.environ | {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": str(log.parent / "files")}
-    environment["SCSA_DATA"] = str(log.parent / "data")
-    # The app needs no internet, and here it has none: whatever it asks for is refused at once.
-    environment |= dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
-    environment |= dict.fromkeys(("no_proxy", "NO_PROXY"), "127.0.0.1,localhost")
-    with log.open("w") as out:
-        command = [sys.executable, "app.py", "--no-browser", "--host", "127.0.0.1", "--port", str(port)]
-        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out, stderr=subprocess.STDOUT)
-    url = f"http://127.0.0.1:{port}"
+    server = Server(tmp_path_factory.mktemp("app"))
     try:
-        for _ in range(240):
-            assert process.poll() is None, log.read_text()
-            with contextlib.suppress(OSError), urllib.request.urlopen(url + "/healthz", timeout=2) as answer:
-                if answer.status == 200:
-                    break
-            time.sleep(0.5)
-        else:
-            pytest.fail("the app did not start: " + log.read_text())
-        yield url
+        server.start()
+        yield server.url
     finally:
-        process.terminate()
-        process.wait(20)
+        server.stop()
 
 
 @pytest.fixture(scope="module")

@@ -2,21 +2,43 @@
 
 from __future__ import annotations
 
-import pytest
+import io
+import time
 
+import pytest
+from PIL import Image
+
+from tests.browser.conftest import Server
 from tests.browser.test_create import SLOW, Studio
 
-MAPS = """async () => new Promise((done) => {
+OWN = """async () => new Promise((done) => {
   const open = indexedDB.open("scsa-studio", 1);
   open.onsuccess = () => {
     const all = open.result.transaction("tabs").objectStore("tabs").getAll();
     all.onsuccess = () => {
       const own = all.result.find((each) => each.id === sessionStorage.getItem("scsa.tab"));
       open.result.close();
-      done(own ? ["content", "style"].map((name) => Array.from(own.sides[name].ids).reduce((h, v) => (h * 31 + v) % 1000000007, 7)) : null);
+      if (!own) return done(null);
+      const sum = (name) => Array.from(own.sides[name].ids).reduce((h, v) => (h * 31 + v) % 1000000007, 7);
+      done({ maps: [sum("content"), sum("style")], knobs: own.knobs, id: own.id });
     };
   };
 })"""
+
+
+def maps(page):
+    return page.evaluate(OWN)["maps"]
+
+
+def until_kept(page, wanted):
+    """Until the record has this, as a poll: it is written half a second after what changes it."""
+    end = time.monotonic() + SLOW / 1000
+    while time.monotonic() < end:
+        own = page.evaluate(OWN)
+        if own is not None and wanted(own):
+            return own
+        page.wait_for_timeout(200)
+    raise AssertionError(f"what is kept stayed at {own}")
 
 
 @pytest.fixture
@@ -37,19 +59,101 @@ def test_a_reload_brings_maps_undo_and_knobs_back_and_fresh_offers_them_again(st
     studio.stroke()
     page.wait_for_selector(".sp-root[data-kept]")
     page.wait_for_timeout(1500)
-    before, alpha = page.evaluate(MAPS), page.locator("#knob-alpha1 input[type=number]").input_value()
+    before, alpha = maps(page), page.locator("#knob-alpha1 input[type=number]").input_value()
     assert before is not None
     page.reload()
     page.locator(".sp-kept[data-said=kept_restored]").wait_for(state="visible")
     page.wait_for_selector(".sp-root[data-kept]")
     page.wait_for_timeout(1500)
-    assert page.evaluate(MAPS) == before
+    assert maps(page) == before
     page.wait_for_function("v => document.querySelector('#knob-alpha1 input[type=number]').value === v", arg=alpha)
-    assert "brush stroke" in page.locator('.sp-toolbar [aria-keyshortcuts="Control+Z"]').get_attribute("title")
+    assert "Brush" in page.locator('.sp-toolbar [aria-keyshortcuts="Control+Z"]').get_attribute("title")
     studio.shot("kept_restored")
     page.locator(".sp-kept [data-action=kept_fresh]").click()
     page.locator(".sp-kept[data-said=kept_offer]").wait_for(state="visible")
     page.locator(".sp-kept [data-action=kept_bring_back]").click()
     page.wait_for_selector(".sp-root[data-kept]")
     page.wait_for_timeout(1500)
-    assert page.evaluate(MAPS) == before
+    assert maps(page) == before
+
+
+def test_knobs_of_a_drawer_come_back_twice_and_a_copied_tab_keeps_its_own(studio):
+    page = studio.page
+    page.locator("#more button").first.click()
+    page.locator("#knob-live input").uncheck()
+    studio.nudge("keep_colours", "ArrowRight", 4)
+    studio.nudge("alpha2", "ArrowLeft", 2)
+    studio.size("256 px")
+    held = until_kept(page, lambda own: own["knobs"]["size"] == 256 and own["knobs"]["live"] is False)
+    for _ in range(2):  # what is brought back is kept as it was, though the drawer stays closed
+        page.reload()
+        page.locator(".sp-kept[data-said=kept_restored]").wait_for(state="visible")
+        page.wait_for_selector(".sp-root[data-kept]")
+        assert until_kept(page, lambda own: True)["knobs"] == held["knobs"]
+        page.wait_for_function("document.querySelector('#knob-size input').value.includes('256')")
+    with page.context.expect_page() as caught:  # as "Duplicate tab": with the session's memory
+        page.evaluate("() => { window.open(location.href); }")
+    copy = caught.value
+    copy.locator(".sp-kept[data-said=kept_restored]").wait_for(state="visible", timeout=SLOW)
+    copy.wait_for_selector(".sp-root[data-kept]", timeout=SLOW)
+    assert until_kept(copy, lambda own: True)["id"] != held["id"] == page.evaluate(OWN)["id"]
+    copy.locator("#more button").first.click()
+    assert float(copy.locator("#knob-keep_colours input[type=number]").input_value()) == pytest.approx(held["knobs"]["keep_colours"]) != 0
+    assert not copy.locator("#knob-live input").is_checked()
+
+
+def test_a_browser_that_keeps_nothing_says_so_in_one_line(browser, app_url):
+    page = browser.new_page(viewport={"width": 1440, "height": 900})
+    page.set_default_timeout(SLOW)
+    page.add_init_script("Object.defineProperty(window, 'indexedDB', { get() { throw new DOMException('no', 'SecurityError'); } })")
+    studio = Studio(page, app_url)
+    page.wait_for_timeout(500)
+    assert page.locator(".sp-kept").is_hidden()
+    studio.stroke()
+    page.locator(".sp-kept[data-said=kept_none]").wait_for(state="visible")
+    page.locator(".sp-kept [data-action=dismiss]").click()
+    studio.stroke()
+    page.wait_for_timeout(1500)
+    assert page.locator(".sp-kept").is_hidden() and not studio.problems
+    page.close()
+
+
+def test_a_killed_server_that_starts_again_gets_the_pictures_again(browser, tmp_path):
+    server = Server(tmp_path)
+    server.start()
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    page = context.new_page()
+    page.set_default_timeout(SLOW)
+    try:
+        studio = Studio(page, server.url)
+        page.locator("#more button").first.click()
+        page.locator("#knob-live input").uncheck()
+        page.locator("#more button").first.click()
+        studio.size("256 px")
+        picture = io.BytesIO()
+        Image.effect_mandelbrot((160, 120), (-2, -1.5, 1, 1.5), 50).convert("RGB").save(picture, "PNG")
+        choose = page.locator("#painter input[type=file][aria-label^='Choose']").first
+        with page.expect_response(lambda r: "/upload" in r.url and r.ok):
+            choose.set_input_files({"name": "mine.png", "mimeType": "image/png", "buffer": picture.getvalue()})
+        page.wait_for_function("!document.querySelector('#painter [aria-busy=true]')")
+        studio.stroke()
+        held = until_kept(page, lambda own: own["knobs"]["size"] == 256)
+        page.wait_for_timeout(1500)
+        held = page.evaluate(OWN)
+        server.kill()
+        page.locator(".sp-kept[data-said=kept_lost]").wait_for(state="visible")
+        studio.shot("kept_lost")
+        server.start()
+        page.locator(".sp-kept:is([data-said=kept_again], [data-said=kept_restored])").wait_for(state="visible")
+        until_kept(page, lambda own: own["maps"] == held["maps"] and own["knobs"] == held["knobs"])
+        page.wait_for_function("document.querySelector('#knob-size input').value.includes('256')")
+        page.locator("#render").click()
+        studio.wait("Done in")
+        assert Image.open(io.BytesIO(page.request.get(page.locator("#compare .cv-result img.cv-image").get_attribute("src")).body())).size[0] > 0
+        sent = sorted(path.name for path in (tmp_path / "files2").rglob("*.png"))
+        assert "content.png" in sent  # the picture's clean copy was made anew from what the browser kept
+        studio.shot("kept_again")
+        assert not studio.problems
+    finally:
+        context.close()
+        server.stop()

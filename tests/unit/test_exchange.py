@@ -119,3 +119,14 @@ def test_names_in_a_legend_are_cleaned() -> None:
 def test_nothing_to_read_is_said() -> None:
     with pytest.raises(LabelError, match="no picture"):
         import_maps(value_of(), "content", [])
+
+
+def test_a_link_that_leaves_a_region_as_it_is_comes_back(tmp_path: Path) -> None:
+    legend = tmp_path / "regions.json"
+    for written in ({**LEGEND, "links": {"1": [-1], "2": [1]}}, {"1": [-1], "2": [1]}):
+        legend.write_text(json.dumps(written), encoding="utf-8")
+        value = import_maps(value_of(HALVES, HALVES), "content", [(str(legend), legend.name)])
+        assert value["links"] == {"1": [-1], "2": [1]}
+    legend.write_text(json.dumps({"1": [-2]}), encoding="utf-8")
+    with pytest.raises(LabelError):
+        import_maps(value_of(HALVES, HALVES), "content", [(str(legend), legend.name)])
