@@ -127,5 +127,7 @@ def _present(labels: Tensor) -> Tensor:
     """The labels in use, ascending, in their own dtype. Counting small ones beats sorting a whole picture four times over."""
     low, high = (int(x) for x in labels.aminmax())
     if low < 0 or high > 4096:
-        return torch.unique(labels)
-    return torch.bincount(labels.flatten()).nonzero().flatten().to(labels.dtype)
+        ids: Tensor = torch.unique(labels)
+    else:
+        ids = torch.bincount(labels.flatten()).nonzero().flatten().to(labels.dtype)
+    return ids
