@@ -136,10 +136,10 @@ def test_a_killed_server_that_starts_again_gets_the_pictures_again(browser, tmp_
         with page.expect_response(lambda r: "/upload" in r.url and r.ok):
             choose.set_input_files({"name": "mine.png", "mimeType": "image/png", "buffer": picture.getvalue()})
         page.wait_for_function("!document.querySelector('#painter [aria-busy=true]')")
+        blank = until_kept(page, lambda own: own["knobs"]["size"] == 256)
+        page.evaluate("document.querySelector('#painter canvas').scrollIntoView({ block: 'center' })")
         studio.stroke()
-        held = until_kept(page, lambda own: own["knobs"]["size"] == 256)
-        page.wait_for_timeout(1500)
-        held = page.evaluate(OWN)
+        held = until_kept(page, lambda own: own["maps"][0] != blank["maps"][0])
         server.kill()
         page.locator(".sp-kept[data-said=kept_lost]").wait_for(state="visible")
         studio.shot("kept_lost")
