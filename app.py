@@ -11,6 +11,7 @@ from demo.app import build_demo, launch_options
 from demo.logs import set_up_logs
 from demo.metrics import Watch
 from demo.settings import Settings
+from demo.startup import be_patient
 
 
 def main() -> None:
@@ -22,6 +23,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     args = parser.parse_args()
     set_up_logs()
+    be_patient()
     watch = Watch()
     if args.share or "SPACE_ID" in os.environ:
         os.environ.setdefault("SCSA_CACHE", "off")  # strangers' pictures can be told from what it keeps

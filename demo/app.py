@@ -30,6 +30,7 @@ from .text import Words, language, t
 from .theme import css, theme
 
 log = logging.getLogger("scsa.demo")
+PRELOAD_AFTER = 2.0  # seconds: the page comes first
 _LANGUAGE = "() => { try { return [localStorage.getItem('scsa.lang') || navigator.language] } catch { return [navigator.language] } }"
 
 
@@ -97,7 +98,9 @@ def build_demo(settings: Settings, engine: Engine | None = None, *, watch: Watch
         open_links(links, demo, parts)
         demo.unload(desk.close)
     if settings.preload:
-        threading.Thread(target=_preload, args=(engine,), daemon=True, name="preload").start()
+        later = threading.Timer(PRELOAD_AFTER, _preload, args=(engine,))
+        later.daemon = True
+        later.start()
     return demo
 
 
