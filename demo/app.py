@@ -46,7 +46,7 @@ def build_demo(settings: Settings, engine: Engine | None = None, *, watch: Watch
     with gr.Blocks(title=t("page.title"), delete_cache=(3600, keep), analytics_enabled=False, fill_width=True) as demo:
         stamp = gr.Number(0, visible=False)
         code = gr.Textbox("", visible=False)
-        header = words.add(Header(elem_id="header"), texts=header_texts, lang=language)
+        header = words.add(Header(texts=header_texts("en"), lang="en", elem_id="header"), texts=header_texts, lang=language)
         with gr.Tabs(elem_id="tabs"):
             with gr.Tab(t("tab.create"), id="create") as create:
                 parts = build_create(desk, words, stamp, links, demo)

@@ -168,7 +168,7 @@ def build_grid(desk: Desk, words: Words, parts: dict[str, Any], tab: gr.Tab) -> 
     """Lay the grid out and wire it. parts: the components of the Create tab, whose values it paints."""
     sheets = Sheets(desk)
     grid = words.add(Grid(items=sheets.items(Sheet()), texts=grid_texts("en"), elem_id="grid"), texts=grid_texts)
-    compare = words.add(Compare(texts=compare_texts("en"), elem_id="grid-compare", visible="hidden"), texts=compare_texts)
+    compare = words.add(Compare(status={}, texts=compare_texts("en"), elem_id="grid-compare", visible="hidden"), texts=compare_texts)
     values = [parts[name] for name in INPUTS]
     showing: dict[str, Any] = {**_QUIET, "outputs": [grid, compare], "concurrency_limit": None}
     tab.select(sheets.look, values, **showing)

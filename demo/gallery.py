@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-import gradio as gr
 from gradio.data_classes import FileData, GradioModel
 from PIL import Image
 
@@ -19,10 +18,9 @@ from scsa_core.images import load_image
 from scsa_core.knobs import ALL_METHODS, Knobs, Method
 from scsa_core.labels import LabelMap, Region, default_region, read_maps
 
+from .component import ModelComponent
 from .painter import from_label_maps
 from .text import language
-from .text import texts as _texts
-from .theme import script, style
 from .words import EXAMPLE_ZH
 
 log = logging.getLogger("scsa.demo")
@@ -140,57 +138,10 @@ class GalleryModel(GradioModel):
     cards: list[CardModel] = []
 
 
-class Gallery(gr.HTML):
+class Gallery(ModelComponent):
     """A row of cards; event ``pick`` with data {name}."""
 
-    data_model = GalleryModel
-
-    def __init__(
-        self,
-        value: Mapping[str, Any] | None = None,
-        *,
-        texts: Mapping[str, str] | None = None,
-        elem_id: str | None = None,
-        elem_classes: list[str] | str | None = None,
-        label: str | None = None,
-        visible: bool = True,
-        render: bool = True,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(
-            value=value,
-            label=label,
-            html_template='<div class="ga-root"></div>',
-            css_template=style("gallery.css"),
-            js_on_load=script("gallery.js"),
-            apply_default_css=False,
-            elem_id=elem_id,
-            elem_classes=elem_classes,
-            visible=visible,
-            render=render,
-            texts=dict(texts or _texts("en", "gallery.")),
-            **kwargs,
-        )
-
-    def preprocess(self, payload: Any) -> Any:
-        """Nothing of the row comes back from the browser."""
-        return None
-
-    def postprocess(self, value: Any) -> Any:
-        if value is None or isinstance(value, GalleryModel):
-            return value or GalleryModel()
-        return GalleryModel.model_validate(value)
-
-    def api_info(self) -> dict[str, Any]:
-        schema = GalleryModel.model_json_schema()
-        schema["additional_description"] = schema.pop("description", None)
-        return schema
-
-    def example_payload(self) -> Any:
-        return {}
-
-    def example_value(self) -> Any:
-        return {}
+    sheet, root, data_model = "gallery", "ga-root", GalleryModel
 
 
 class Cards:

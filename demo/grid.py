@@ -26,6 +26,7 @@ from scsa_core.knobs import ALL_METHODS
 from scsa_core.progress import CancelToken, Progress
 
 from .compare import compare_texts
+from .component import ModelComponent
 from .desk import Desk, Values
 from .faults import told
 from .knobs import SLIDERS
@@ -33,7 +34,6 @@ from .models import model_states
 from .session import Job, Session
 from .text import ErrorWords, Said, error_words
 from .text import texts as _texts
-from .theme import script, style
 
 log = logging.getLogger("scsa.demo")
 
@@ -91,59 +91,10 @@ class GridModel(GradioModel):
     cells: list[CellModel] = []
 
 
-class Grid(gr.HTML):
-    """Events: ``paint`` with data {cells: [[family, method], …]}, ``stop``, ``open`` with data {family, method}."""
+class Grid(ModelComponent):
+    """`items`: see `Sheets.items`. Events: ``paint`` {cells: [[family, method], …]}, ``stop``, ``open`` {family, method}."""
 
-    data_model = GridModel
-
-    def __init__(
-        self,
-        value: Mapping[str, Any] | None = None,
-        *,
-        items: Mapping[str, Any] | None = None,
-        texts: Mapping[str, str] | None = None,
-        elem_id: str | None = None,
-        elem_classes: list[str] | str | None = None,
-        label: str | None = None,
-        visible: bool = True,
-        render: bool = True,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(
-            value=value,
-            label=label,
-            html_template='<div class="gd-root"></div>',
-            css_template=style("grid.css"),
-            js_on_load=script("grid.js"),
-            apply_default_css=False,
-            elem_id=elem_id,
-            elem_classes=elem_classes,
-            visible=visible,
-            render=render,
-            items=dict(items or {}),
-            texts=dict(texts or grid_texts("en")),
-            **kwargs,
-        )
-
-    def preprocess(self, payload: Any) -> Any:
-        """Nothing of the grid comes back from the browser."""
-        return None
-
-    def postprocess(self, value: Any) -> Any:
-        if value is None or isinstance(value, GridModel):
-            return value or GridModel()
-        return GridModel.model_validate(value)
-
-    def api_info(self) -> dict[str, Any]:
-        schema = GridModel.model_json_schema()
-        schema["additional_description"] = schema.pop("description", None)
-        return schema
-
-    def example_payload(self) -> Any:
-        return {}
-
-    def example_value(self) -> Any:
-        return {}
+    sheet, root, data_model = "grid", "gd-root", GridModel
 
 
 def grid_texts(lang: str) -> dict[str, str]:

@@ -16,11 +16,11 @@ from scsa_core.errors import KnobError
 from scsa_core.knobs import Knobs
 from scsa_core.registry import WeightsFile
 
+from .component import WebComponent
 from .downloads import Downloads
 from .settings import ROOT
 from .text import Said, t
 from .text import texts as _texts
-from .theme import script, style
 from .words import TEXT
 
 SEGMENTER = "sam"
@@ -98,37 +98,10 @@ def _of_registry(name: str, title: str, reason: str, common: Mapping[str, Any]) 
     return ModelState(name, title, status, now.megabytes, reason, missing=now.missing, **common, **_listed(name))
 
 
-class Models(gr.HTML):
+class Models(WebComponent):
     """The list. `items`: one dict a family (see `Shelf.items`). Events ``fetch`` {family, file}, ``stop`` {family}, ``look``."""
 
-    def __init__(
-        self,
-        value: str | None = None,
-        *,
-        items: list[dict[str, Any]] | None = None,
-        texts: Mapping[str, str] | None = None,
-        elem_id: str | None = None,
-        elem_classes: list[str] | str | None = None,
-        label: str | None = None,
-        visible: bool = True,
-        render: bool = True,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(
-            value=value,
-            label=label,
-            html_template='<div class="mo-root"></div>',
-            css_template=style("models.css"),
-            js_on_load=script("models.js"),
-            apply_default_css=False,
-            elem_id=elem_id,
-            elem_classes=elem_classes,
-            visible=visible,
-            render=render,
-            items=list(items or []),
-            texts=dict(texts or models_texts("en")),
-            **kwargs,
-        )
+    sheet, root = "models", "mo-root"
 
 
 def models_texts(lang: str) -> dict[str, str]:

@@ -36,13 +36,13 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import gradio as gr
 import numpy as np
 from gradio.data_classes import FileData, GradioModel
 
 from scsa_core.errors import LabelError
 from scsa_core.labels import LabelMap, Region, default_region
 
+from .component import ModelComponent
 from .painter_text import TEXT_KEYS
 
 __all__ = [
@@ -132,13 +132,13 @@ class PainterModel(GradioModel):
     incoming: IncomingModel | None = None
 
 
-class Painter(gr.HTML):
+class Painter(ModelComponent):
     """Both painters in one component: one undo stack, one legend.
 
     texts replaces words by key. suggested: links. selection: what clicks mean.
     """
 
-    data_model = PainterModel
+    root, data_model = "sp-root", PainterModel
 
     def __init__(
         self,
@@ -147,29 +147,17 @@ class Painter(gr.HTML):
         texts: Mapping[str, str] | None = None,
         suggested: Mapping[str, Any] | None = None,
         selection: Mapping[str, Any] | None = None,
-        elem_id: str | None = None,
-        elem_classes: list[str] | str | None = None,
-        label: str | None = None,
-        visible: bool = True,
-        render: bool = True,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            value=value,
-            label=label,
-            html_template='<div class="sp-root"></div>',
-            css_template=PAINTER_CSS,
-            js_on_load=painter_script(),
-            apply_default_css=False,
-            elem_id=elem_id,
-            elem_classes=elem_classes,
-            visible=visible,
-            render=render,
-            texts={**TEXT_KEYS, **(texts or {})},
-            suggested=suggested,
-            selection=selection,
-            **kwargs,
-        )
+        super().__init__(value, texts={**TEXT_KEYS, **(texts or {})}, suggested=suggested, selection=selection, **kwargs)
+
+    @classmethod
+    def style_sheet(cls) -> str:
+        return PAINTER_CSS
+
+    @classmethod
+    def program(cls) -> str:
+        return painter_script()
 
     def preprocess(self, payload: Any) -> Any:
         """The value as a plain dict, or None. Files are dicts with `path`."""
@@ -190,11 +178,6 @@ class Painter(gr.HTML):
     def on_import(self, fn: Callable[..., Any], **kwargs: Any) -> Any:
         """Listen to ``import``, which is no Python attribute name."""
         return getattr(self, "import")(fn, **kwargs)
-
-    def api_info(self) -> dict[str, Any]:
-        schema = PainterModel.model_json_schema()
-        schema["additional_description"] = schema.pop("description", None)
-        return schema
 
     def example_payload(self) -> Any:
         return empty_value()
