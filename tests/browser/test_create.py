@@ -169,8 +169,8 @@ def test_another_example_restores_everything_without_rendering(studio):
     end = time.monotonic() + 30
     while studio.shown() == first and time.monotonic() < end:
         time.sleep(0.2)
-    assert "Stored result" in studio.status()
-    assert "Hair" in studio.page.locator("#painter").inner_text()
+    studio.wait("Stored result")  # picture, words and legend arrive one after another
+    studio.page.locator("#painter").get_by_text("Hair").first.wait_for(timeout=SLOW)
 
 
 def test_two_uploads_and_auto_make_a_first_picture(studio, shared):
