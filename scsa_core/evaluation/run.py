@@ -7,19 +7,16 @@ In this process by default; on Ray one worker for each share of the cores. A ren
 from __future__ import annotations
 
 import dataclasses
-import logging
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import torch
 from PIL import Image
 
-from scsa_core import checkpoints
+from scsa_core import checkpoints, cluster
 from scsa_core.backbones import FAMILIES
+from scsa_core.batch.jobs import sentence
 from scsa_core.cache import digest
 from scsa_core.engine import Engine, RenderRequest
 from scsa_core.errors import KnobError, ScsaError
@@ -157,6 +154,8 @@ def _key(pair: DirectedPair, wanted: Wanted) -> str:
     return digest(pictures, wanted.variant.backbone, wanted.variant.method, weights, knobs)
 
 
+CACHE_BYTES = 600_000_000  # an engine has the measuring networks beside it
+
 # -- who does the tasks ---------------------------------------------------------------
 
 Report = Callable[[Task, list[dict[str, object]], str], None]
@@ -168,57 +167,42 @@ def run_local(tasks: Iterable[Task], report: Report, device: str = "auto") -> No
     engine: Engine | None = None
     instruments: Instruments | None = None
     for task in tasks:
-        engine = engine or Engine(device, cache_bytes=600_000_000)
+        engine = engine or Engine(device, cache_bytes=CACHE_BYTES)
         instruments = instruments or Instruments.load(task.network)
         try:
             for row in perform(task, engine, instruments):
                 report(task, [row], "")
         except (ScsaError, ValueError) as error:
-            report(task, [], _sentence(error))
+            report(task, [], _why(error))
 
 
-def run_on_ray(tasks: Sequence[Task], report: Report, *, device: str = "auto", workers: int = 2, address: str | None = None) -> None:
-    """On a Ray cluster, or one of this machine alone. Raises KnobError where Ray is not installed."""
-    try:
-        import ray
-        from ray.util import ActorPool
-    except ImportError as error:
-        raise KnobError("engine ray needs the package ray, which is not here", knob="engine", hint="Run `pip install ray`.") from error
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    if address is None:
-        ray.init(include_dashboard=False, num_cpus=workers, object_store_memory=200_000_000, **quiet)
-    else:
-        ray.init(address=address, **quiet)
-    try:
-        threads = max(1, (os.cpu_count() or 1) // workers)
-        settings = {k: os.environ[k] for k in (checkpoints.VARIABLE, "SCSA_PRECISION") if k in os.environ}
-        made = [ray.remote(_Worker).options(num_cpus=1).remote(device, threads, settings) for _ in range(workers)]
-        results: Any = ActorPool(made).map_unordered(lambda worker, task: worker.perform.remote(task), list(tasks))
-        for task, rows, problem in results:
-            report(task, rows, problem)
-    finally:
-        ray.shutdown()
+def run_on_ray(tasks: Iterable[Task], report: Report, *, device: str = "auto", workers: int = 2, address: str | None = None) -> None:
+    """On a Ray cluster (see `cluster.spread`). Raises KnobError."""
+
+    def done(task: Task, answer: tuple[list[dict[str, object]], str]) -> None:
+        report(task, *answer)
+
+    calls = ((task, (task,)) for task in tasks)
+    cluster.spread(calls, _Worker, done, lambda task, why: report(task, [], why), address=address, workers=workers, device=device)
 
 
-class _Worker:
-    """An engine and the networks in a process of its own."""
+class _Worker(cluster.Worker):
+    """With the networks that measure, loaded once."""
 
-    def __init__(self, device: str, threads: int, settings: dict[str, str]) -> None:
-        os.environ.update(settings)
-        torch.set_num_threads(threads)
-        self._engine, self._instruments = Engine(device, cache_bytes=600_000_000), None
+    cache_bytes = CACHE_BYTES
+    _instruments: Instruments | None = None
 
-    def perform(self, task: Task) -> tuple[Task, list[dict[str, object]], str]:
-        instruments = self._instruments or Instruments.load(task.network)
-        self._instruments = instruments  # type: ignore[assignment]
+    def perform(self, task: Task) -> tuple[list[dict[str, object]], str]:
+        """The rows that came out, and why there are not more."""
+        self._instruments = self._instruments or Instruments.load(task.network)
         rows: list[dict[str, object]] = []
         try:
-            rows.extend(perform(task, self._engine, instruments))
+            rows.extend(perform(task, self.engine, self._instruments))
         except (ScsaError, ValueError) as error:
-            return task, rows, _sentence(error)
-        return task, rows, ""
+            return rows, _why(error)
+        return rows, ""
 
 
-def _sentence(error: Exception) -> str:
-    hint = getattr(error, "hint", "")
-    return " ".join(f"{str(error).rstrip('.')}. {hint}".split())
+def _why(error: Exception) -> str:
+    """A failure on one line; a metric's ValueError is words for a person, too."""
+    return sentence(error) if isinstance(error, ScsaError) else f"{str(error).rstrip('.')}."

@@ -11,8 +11,9 @@ import torch
 from PIL import Image
 
 import scsa_core.cli
+from scsa_core import cluster
 from scsa_core import reference_files as rf
-from scsa_core.batch import Job, Outcome, Payload, perform, plan, pools, run_local
+from scsa_core.batch import Job, Outcome, Payload, perform, plan, run_local
 from scsa_core.batch.report import COLUMNS, Report
 from scsa_core.commands import batch
 from scsa_core.engine import Engine
@@ -236,7 +237,7 @@ def test_a_cluster_that_does_not_answer_is_one_line(folder, tmp_path, monkeypatc
             self.closed = True
 
     fake = Unreachable()
-    monkeypatch.setattr(pools, "_import", lambda: fake)
+    monkeypatch.setattr(cluster, "_import", lambda: fake)
     assert main(folder, "--out", tmp_path / "out", "--engine", "ray", *more) == 2
     assert words in capsys.readouterr().err and fake.closed
 
@@ -246,7 +247,9 @@ def test_a_job_whose_worker_dies_is_tried_once_more_and_then_reported(folder):
     jobs = plan(rf.find_pairs(folder)[:1] * 3, backbone="lite", methods=("scsa",), knobs=Knobs())
     good = [Outcome("scsa", b"x")]
     heard = []
-    pools._distribute(FakeRay(), [FakeWorker([died, good, died, died, FakeRay.exceptions.RayError()])], jobs, lambda j, o: heard.append(o.error))
+    workers = [FakeWorker([died, good, died, died, FakeRay.exceptions.RayError()])]
+    calls = ((job, (job, None)) for job in jobs)
+    cluster._distribute(FakeRay(), workers, calls, lambda j, found: heard.extend(o.error for o in found), lambda j, why: heard.append(why))
     assert heard[0] == "" and len(heard) == 3
     assert "died" in heard[1] and "failed" in heard[2]
 
@@ -256,7 +259,7 @@ def test_a_ray_cluster_of_two_workers_paints_the_same(folder, tmp_path, engine, 
     ray = pytest.importorskip("ray")
     for name in ("RAY_USAGE_STATS_ENABLED", "RAY_ENABLE_UV_RUN_RUNTIME_ENV"):
         monkeypatch.setenv(name, "0")
-    monkeypatch.setattr(pools, "STORE", 80_000_000)
+    monkeypatch.setattr(cluster, "STORE", 80_000_000)
     out = tmp_path / "out"
     assert main(folder, "--out", out, "--engine", "ray", "--workers", "2", "--both-directions") == 1
     assert not ray.is_initialized()
