@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 from gradio import processing_utils, utils
 from PIL import Image
 
+from scsa_core.files import write_atomically
 from scsa_core.images import Limits, encode_png, load_image
 from scsa_core.recipe import picture_sha256
 
@@ -29,10 +29,7 @@ def publish(data: bytes, name: str) -> str:
         with contextlib.suppress(OSError):
             os.utime(path)  # it is swept away by age
     else:
-        folder.mkdir(parents=True, exist_ok=True)
-        partial = folder / f".{secrets.token_hex(8)}"
-        partial.write_bytes(data)
-        os.replace(partial, path)
+        write_atomically(path, data)
     return str(path.resolve())
 
 

@@ -166,7 +166,7 @@ class StudyDesk:
             self.desk.may_make(request)
             arms = self._arms(values[len(FORM) :], int(form["methods"]), lang)
             chosen = [source for key in form["pairs"] or [] if (source := self._source(own, key, lang)) is not None]
-            from scsa_core.study.store import Design, PairPictures
+            from scsa_core.study.records import Design, PairPictures
 
             design = Design(
                 question=str(form["question"] or ""), consent=str(form["consent"] or ""), end_text=str(form["end"] or ""),

@@ -28,7 +28,8 @@ from .faults import told
 from .text import texts
 
 if TYPE_CHECKING:
-    from scsa_core.study.store import Progress, Store
+    from scsa_core.study.records import Progress
+    from scsa_core.study.store import Store
 
 log = logging.getLogger("scsa.demo")
 

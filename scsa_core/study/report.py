@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from scsa_core.study import stats
+from scsa_core.study.records import Records
 from scsa_core.study.stats import TIE, Answer, Interval
-from scsa_core.study.store import Records
 
 RULES = {
     "check": "an obvious check was missed (two, where six or more were given)",

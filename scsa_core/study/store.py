@@ -10,16 +10,13 @@ import contextlib
 import hashlib
 import hmac
 import io
-import os
 import re
 import secrets
 import shutil
 import time
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any
 
 from PIL import Image, ImageFilter
 from sqlalchemy import delete, func, select
@@ -27,106 +24,19 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from scsa_core.errors import StudyClosed, StudyError, StudyFull, StudyUnknown
+from scsa_core.files import write_atomically
+from scsa_core.study import reading
 from scsa_core.study.database import Database
-from scsa_core.study.design import Cell, Kind, Plan, check_arm, draw
+from scsa_core.study.design import check_arm, draw
 from scsa_core.study.models import PairRow, ParticipantRow, PictureRow, StudyRow, TrialRow, VoteRow
-from scsa_core.study.stats import TIE, Answer
+from scsa_core.study.records import Design, PairPictures, Progress, Records, StudyInfo
+from scsa_core.study.stats import TIE
 
-ABANDONED_MS = 60 * 60 * 1000
-"""Trials left open by somebody not seen for this long count as not served."""
 DRAFT_MS = 24 * 60 * 60 * 1000
 BLUR_AT_512 = 8.0
 MAX_SIDE = 1024
-MAX_TRIALS, MAX_PAIRS, MAX_ARMS, MAX_PARTICIPANTS = 100, 100, 4, 10_000
 MAX_MS = 60 * 60 * 1000
 _ID = re.compile(r"[A-Za-z0-9_-]{10,32}")
-
-State = Literal["draft", "open", "closed"]
-
-
-@dataclass(frozen=True)
-class Design:
-    """What a host decides. arms: {"name": …, and the settings it was rendered with}."""
-
-    question: str
-    consent: str
-    end_text: str
-    arms: Sequence[Mapping[str, Any]]
-    title: str = ""
-    shown: int = 2
-    trials: int = 20
-    checks: int = 4
-    repeat: bool = True
-    ties: bool = False
-    max_participants: int = 500
-
-    def plan(self, pairs: int) -> Plan:
-        """Checked. Raises StudyError."""
-        for name, limit in (("question", 500), ("consent", 4000), ("end_text", 2000), ("title", 200)):
-            text = getattr(self, name)
-            if len(text) > limit:
-                raise StudyError(f"the {name.replace('_', ' ')} is longer than {limit} characters", hint="Shorten it.")
-        if not self.question.strip():
-            raise StudyError("a study needs a question", hint="Write one.")
-        if not 1 <= self.max_participants <= MAX_PARTICIPANTS:
-            raise StudyError(f"participants lie between 1 and {MAX_PARTICIPANTS}")
-        if self.trials > MAX_TRIALS or pairs > MAX_PAIRS or len(self.arms) > MAX_ARMS:
-            raise StudyError(
-                f"a study has at most {MAX_PAIRS} pairs, {MAX_ARMS} methods and {MAX_TRIALS} trials a person", hint="Take fewer."
-            )
-        return Plan(pairs, len(self.arms), self.shown, self.trials, self.checks, self.repeat)
-
-
-@dataclass(frozen=True)
-class PairPictures:
-    """One pair to judge: its name, its pictures, and one render for each method."""
-
-    name: str
-    content: Image.Image
-    style: Image.Image
-    renders: Sequence[Image.Image]
-
-
-@dataclass(frozen=True)
-class StudyInfo:
-    """A study as its participants may know it, and for its host."""
-
-    id: str
-    state: State
-    design: Design
-    pairs: tuple[str, ...]
-    created: int
-    closed: int | None
-
-
-@dataclass(frozen=True)
-class Shown:
-    """A trial as the browser gets it: picture ids only. number 0 is the practice."""
-
-    number: int
-    content: str
-    style: str
-    options: tuple[str, ...]
-    answered: bool
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a participant stands."""
-
-    trials: tuple[Shown, ...]
-    finished: bool
-
-
-@dataclass(frozen=True)
-class Records:
-    """Everything that was answered. participants: number -> (started, finished or None)."""
-
-    info: StudyInfo
-    answers: tuple[Answer, ...]
-    at: Mapping[tuple[int, int], int] = field(default_factory=dict)
-    participants: Mapping[int, tuple[int, int | None]] = field(default_factory=dict)
-
 
 class Store:
     """All studies of one database and one data folder. Safe to use from several threads and processes."""
@@ -191,7 +101,7 @@ class Store:
         out = io.BytesIO()
         image.save(out, "JPEG", quality=95, subsampling=0)
         name = secrets.token_urlsafe(16)
-        _write(self._folder(study) / f"{name}.jpg", out.getvalue())
+        write_atomically(self._folder(study) / f"{name}.jpg", out.getvalue())
         return PictureRow(id=name, study_id=study, pair=pair, role=role, arm=arm, width=image.width, height=image.height)
 
     def publish(self, study: str, secret: str) -> None:
@@ -230,18 +140,18 @@ class Store:
         """All answers of a study, practice included. Raises StudyUnknown."""
         with self.database.read() as session:
             row = self._authorised(session, study, secret)
-            return self._records(session, row)
+            return reading.records(session, row)
 
     def records_of(self, study: str) -> Records:
         """As `records` without the secret: for whoever has the machine."""
         with self.database.read() as session:
-            return self._records(session, self._row(session, study))
+            return reading.records(session, self._row(session, study))
 
     def studies(self) -> list[StudyInfo]:
         """All studies, newest first: for whoever has the machine."""
         with self.database.read() as session:
             rows = session.scalars(select(StudyRow).order_by(StudyRow.created.desc())).all()
-            return [self._info(session, row) for row in rows]
+            return [reading.info(session, row) for row in rows]
 
     def forget(self, study: str) -> None:
         """As `delete` without the secret: for whoever has the machine."""
@@ -283,13 +193,13 @@ class Store:
     def info(self, study: str) -> StudyInfo:
         """What a visitor may see. Raises StudyUnknown."""
         with self.database.read() as session:
-            return self._info(session, self._row(session, study))
+            return reading.info(session, self._row(session, study))
 
     def places_left(self, study: str) -> bool:
         """Whether one more person may start. Raises StudyUnknown."""
         with self.database.read() as session:
             row = self._row(session, study)
-            return self._count(session, study, row.state == "draft", self._now()) < row.max_participants
+            return reading.count(session, study, row.state == "draft", self._now()) < row.max_participants
 
     def start(self, study: str) -> tuple[str, Progress]:
         """Somebody agreed: their token and their trials. Raises StudyUnknown, StudyClosed, StudyFull."""
@@ -302,7 +212,7 @@ class Store:
             if row.state == "closed":
                 raise StudyClosed("this study is closed")
             preview, now = row.state == "draft", self._now()
-            if self._count(session, study, preview, now) >= row.max_participants:
+            if reading.count(session, study, preview, now) >= row.max_participants:
                 raise StudyFull("enough people take part in this study")
             numbers = select(func.coalesce(func.max(ParticipantRow.number), 0)).where(ParticipantRow.study_id == study)
             number = (session.scalar(numbers) or 0) + 1
@@ -312,9 +222,9 @@ class Store:
             )  # fmt: skip
             session.add(person)
             session.flush()
-            info = self._info(session, row)
+            info = reading.info(session, row)
             plan = info.design.plan(len(info.pairs))
-            for ordinal, trial in enumerate(draw(plan, self._served(session, study, now), person.seed)):
+            for ordinal, trial in enumerate(draw(plan, reading.served(session, study, now), person.seed)):
                 session.add(
                     TrialRow(
                         participant_id=person.id, ordinal=ordinal, kind=trial.kind, pair=trial.pair, order=list(trial.order),
@@ -329,7 +239,7 @@ class Store:
         """Where a participant stands. Raises StudyUnknown for a token that is not of this study."""
         with self.database.read() as session:
             row, person = self._row(session, study), self._person(session, study, token)
-            return self._progress(session, row, person)
+            return reading.progress(session, row, person)
 
     def vote(self, study: str, token: str, number: int, choice: int, ms: int) -> bool:
         """Keep an answer: the first one to a trial stays, a repeat is a no-op. Whether it was new.
@@ -412,67 +322,6 @@ class Store:
             raise StudyUnknown("this study does not know you yet")
         return person
 
-    def _count(self, session: Session, study: str, preview: bool, now: int) -> int:
-        """People who are through or here within the hour: who left early gives the place back."""
-        here = (ParticipantRow.finished.is_not(None)) | (ParticipantRow.last_seen > now - ABANDONED_MS)
-        people = select(func.count()).select_from(ParticipantRow).where(here)
-        return session.scalar(people.where(ParticipantRow.study_id == study, ParticipantRow.preview == preview)) or 0
-
-    def _served(self, session: Session, study: str, now: int) -> Counter[Cell]:
-        """Cells answered, or waiting before somebody who was here within the hour."""
-        query = (
-            select(TrialRow.pair, TrialRow.order)
-            .join(ParticipantRow, ParticipantRow.id == TrialRow.participant_id)
-            .outerjoin(VoteRow, VoteRow.trial_id == TrialRow.id)
-            .where(ParticipantRow.study_id == study, TrialRow.kind == "main")
-            .where((VoteRow.trial_id.is_not(None)) | (ParticipantRow.last_seen > now - ABANDONED_MS))
-        )
-        return Counter((pair, tuple(order)) for pair, order in session.execute(query))
-
-    def _info(self, session: Session, row: StudyRow) -> StudyInfo:
-        names = session.scalars(select(PairRow.name).where(PairRow.study_id == row.id).order_by(PairRow.number)).all()
-        design = Design(
-            row.question, row.consent, row.end_text, tuple(row.arms), row.title, row.shown, row.trials, row.checks, row.repeat,
-            row.ties, row.max_participants,
-        )  # fmt: skip
-        state: State = "draft" if row.state == "draft" else "open" if row.state == "open" else "closed"
-        return StudyInfo(row.id, state, design, tuple(names), row.created, row.closed)
-
-    def _progress(self, session: Session, row: StudyRow, person: ParticipantRow) -> Progress:
-        pictures: dict[tuple[int, str, int | None], str] = {
-            (p.pair, p.role, p.arm): p.id for p in session.scalars(select(PictureRow).where(PictureRow.study_id == row.id))
-        }
-        query = select(TrialRow, VoteRow.trial_id).outerjoin(VoteRow, VoteRow.trial_id == TrialRow.id)
-        trials = []
-        for trial, voted in session.execute(query.where(TrialRow.participant_id == person.id).order_by(TrialRow.ordinal)):
-            roles = ["render" if trial.kind != "check" or k == trial.good else "blurred" for k in range(len(trial.order))]
-            options = tuple(pictures[trial.pair, role, arm] for role, arm in zip(roles, trial.order, strict=True))
-            content, style = (pictures[trial.pair, role, None] for role in ("content", "style"))
-            trials.append(Shown(trial.ordinal, content, style, options, voted is not None))
-        return Progress(tuple(trials), person.finished is not None)
-
-    def _records(self, session: Session, row: StudyRow) -> Records:
-        people = session.scalars(select(ParticipantRow).where(ParticipantRow.study_id == row.id, ParticipantRow.preview.is_(False)))
-        participants = {p.id: (p.number, p.started, p.finished) for p in people}
-        query = (
-            select(TrialRow, VoteRow)
-            .join(VoteRow, VoteRow.trial_id == TrialRow.id)
-            .join(ParticipantRow, ParticipantRow.id == TrialRow.participant_id)
-            .where(ParticipantRow.study_id == row.id, ParticipantRow.preview.is_(False))
-            .order_by(TrialRow.participant_id, TrialRow.ordinal)
-        )
-        answers, at = [], {}
-        for trial, vote in session.execute(query):
-            number = participants[trial.participant_id][0]
-            answers.append(
-                Answer(
-                    number, trial.ordinal, cast(Kind, trial.kind), trial.pair, tuple(trial.order), vote.choice, vote.ms, trial.good,
-                    trial.repeats,
-                )
-            )  # fmt: skip
-            at[number, trial.ordinal] = vote.at
-        return Records(self._info(session, row), tuple(answers), at, {n: (s, f) for n, s, f in participants.values()})
-
 
 def _hash(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
@@ -488,9 +337,3 @@ def _bounded(image: Image.Image) -> Image.Image:
         image = image.copy()
         image.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.LANCZOS)
     return image
-
-
-def _write(path: Path, data: bytes) -> None:
-    partial = path.with_suffix(".partial")
-    partial.write_bytes(data)
-    os.replace(partial, path)

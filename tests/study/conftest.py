@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from scsa_core.study.store import Design, PairPictures, Store
+from scsa_core.study.records import Design, PairPictures
+from scsa_core.study.store import Store
 
 ARMS = ({"name": "Baseline", "method": "baseline"}, {"name": "SCSA", "method": "scsa"})
 

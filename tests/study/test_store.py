@@ -14,8 +14,9 @@ from PIL import Image, ImageStat
 
 from scsa_core.errors import StudyClosed, StudyError, StudyFull, StudyUnknown
 from scsa_core.study import report
+from scsa_core.study.reading import ABANDONED_MS
 from scsa_core.study.stats import TIE
-from scsa_core.study.store import ABANDONED_MS, Store
+from scsa_core.study.store import Store
 
 from .conftest import ARMS, design, pairs
 
