@@ -92,3 +92,28 @@ def browser():
         opened = p.chromium.launch(executable_path=path, args=ARGS)
         yield opened
         opened.close()
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory):
+    """A page with nothing but the painter."""
+    chromium_path()
+    from tests.browser.painter_page import Host
+
+    made = Host(tmp_path_factory.mktemp("painter"))
+    yield made
+    made.demo.close()
+
+
+@pytest.fixture
+def desk(browser, host, request):
+    """That page, open. A parameter is the browser context's options. Ends with no error on the page."""
+    from tests.browser.painter_page import Desk
+
+    options = getattr(request, "param", {"viewport": {"width": 1440, "height": 900}})
+    context = browser.new_context(**options)
+    context.set_default_timeout(10000)
+    made = Desk(context.new_page(), host)
+    yield made
+    context.close()
+    assert made.problems == []

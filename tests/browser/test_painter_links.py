@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from scsa_core.labels import LabelMap, Region
-from tests.browser.test_painter import PHONE, Desk, desk, host  # noqa: F401 - fixtures
+from tests.browser.painter_page import PHONE, Desk
 
 REGIONS = [Region(1, "sky", "#33ccff"), Region(2, "sea", "#3300ff"), Region(3, "sun", "#ffcc99")]
 
@@ -22,7 +22,7 @@ def maps() -> tuple[LabelMap, LabelMap]:
 
 
 @pytest.fixture
-def table(desk: Desk):  # noqa: F811
+def table(desk: Desk):
     desk.load(*maps())
     desk.page.locator(".sp-links-summary").click()
     return desk
@@ -91,7 +91,7 @@ def test_suggestions_are_dashed_until_used(table):
     assert value["links"] == {"3": [2]} and row(table, 3).locator(".sp-link-use").count() == 0
 
 
-def test_asking_sends_the_maps_as_they_are(desk):  # noqa: F811
+def test_asking_sends_the_maps_as_they_are(desk):
     asked = []
     desk.page.on("request", lambda r: asked.append(r.post_data) if "queue/join" in r.url else None)
     desk.load(*maps())
@@ -117,7 +117,7 @@ def test_links_by_keys_alone(table):
 
 
 @pytest.mark.parametrize("desk", [PHONE], indirect=True)
-def test_links_fit_a_phone(desk):  # noqa: F811
+def test_links_fit_a_phone(desk):
     desk.load(*maps())
     desk.page.locator(".sp-links-summary").tap()
     row(desk, 3).locator(".sp-link-cell").tap()

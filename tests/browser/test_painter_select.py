@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.test_painter import PHONE, Desk, desk, host, ids  # noqa: F401 - fixtures
+from tests.browser.painter_page import PHONE, Desk, ids
 
 
 def packed(mask: np.ndarray) -> str:
@@ -28,7 +28,7 @@ def areas() -> np.ndarray:
 class Tool:
     """Chooses the tool and answers its questions as a server would."""
 
-    def __init__(self, desk: Desk) -> None:  # noqa: F811
+    def __init__(self, desk: Desk) -> None:
         self.desk, self.page = desk, desk.page
 
     def next(self) -> dict:
@@ -72,7 +72,7 @@ class Tool:
 
 
 @pytest.fixture
-def tool(desk: Desk) -> Tool:  # noqa: F811
+def tool(desk: Desk) -> Tool:
     desk.load()
     return Tool(desk)
 
@@ -191,7 +191,7 @@ def test_selecting_by_keys_alone(tool):
 
 
 @pytest.mark.parametrize("desk", [PHONE], indirect=True)
-def test_a_finger_adds_and_removes_by_the_switch(desk):  # noqa: F811
+def test_a_finger_adds_and_removes_by_the_switch(desk):
     desk.load()
     tool = Tool(desk)
     tool.open("areas")
