@@ -163,12 +163,13 @@ class Engine:
         request = dataclasses.replace(request, knobs=request.knobs or self.defaults(request.backbone))
         self._check(request)
         capabilities = self.info(request.backbone).capabilities
-        run = _Run(progress, cancel, capabilities.timeline, Plan.of(request, capabilities).content_size)
+        plan = Plan.of(request, capabilities)
+        run = _Run(progress, cancel, capabilities.timeline, plan.content_size)
         while not self._computing.acquire(timeout=0.05):
             run.checkpoint()
         try:
             with torch.inference_mode():
-                image, warnings, weights = self._render(request, run)
+                image, warnings, weights = self._render(request, plan, run)
         except (MemoryError, torch.OutOfMemoryError) as error:
             self._cache.clear()
             raise _out_of_memory(request) from error
@@ -233,12 +234,11 @@ class Engine:
         if request.reference and request.map_pictures is None and request.method != "baseline":
             raise LabelError("the reference's preprocessing needs both colour maps", hint="Give a content map and a style map.")
 
-    def _render(self, request: RenderRequest, run: _Run) -> tuple[Image.Image, list[Note], str]:
+    def _render(self, request: RenderRequest, plan: Plan, run: _Run) -> tuple[Image.Image, list[Note], str]:
         knobs = request.knobs
         assert knobs is not None
         with run.stage("load_model"):
             model = self.load(request.backbone)
-        plan = Plan.of(request, self.info(request.backbone).capabilities)
         keys = stage_keys(request, plan, model.fingerprint)
         maps = _maps(request)
         warnings = notes(*maps, Pairing.identity(*maps) if request.links is None else Pairing(request.links)) if maps else []
