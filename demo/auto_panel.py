@@ -51,15 +51,15 @@ class AutoPanel:
             self.fill = words.add(gr.Button(t("auto.fill"), elem_id="auto-fill"), value="auto.fill")
             self.keep = words.add(gr.Button(t("auto.keep"), elem_id="auto-keep"), value="auto.keep")
 
-    def wire(self, painter: Any, notes: Any, live: Callable[..., Any], rendering: dict[str, Any]) -> None:
-        """live, rendering: what renders after a change, and how it is wired."""
+    def wire(self, painter: Any, notes: Any, render: Callable[..., Any], rendering: dict[str, Any]) -> None:
+        """render, rendering: what renders after a change, and how it is wired."""
         out = {"painter": painter, "notes": notes, "find": self.find, "stop": self.stop, "said": self.said, "ask": self.ask}
         found: dict[str, Any] = {
             **_QUIET, "inputs": [painter, self.by, self.number], "outputs": [out[name] for name in OUTPUTS], "concurrency_limit": None,
         }  # fmt: skip
-        gr.on([self.find.click, self.number.input], self.press, trigger_mode="always_last", **found).then(live, **rendering)
-        self.replace.click(self.replace_both, trigger_mode="once", **found).then(live, **rendering)
-        self.fill.click(self.fill_untouched, trigger_mode="once", **found).then(live, **rendering)
+        gr.on([self.find.click, self.number.input], self.press, trigger_mode="always_last", **found).then(render, **rendering)
+        self.replace.click(self.replace_both, trigger_mode="once", **found).then(render, **rendering)
+        self.fill.click(self.fill_untouched, trigger_mode="once", **found).then(render, **rendering)
         self.keep.click(lambda: gr.update(visible=False), None, self.ask, queue=False, **_QUIET)
         self.stop.click(self.cancel, None, None, queue=False, **_QUIET)
 

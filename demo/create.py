@@ -135,7 +135,7 @@ def build_create(desk: Desk, words: Words, stamp: gr.Number, links: LinkDesk, de
     seen(pictured.then)
     pictured.then(desk.live, **rendering)
     painter.on_import(desk.maps, inputs=painter, outputs=painter, **uploads).then(desk.live, **rendering)
-    auto.wire(painter, notes, desk.live, rendering)
+    auto.wire(painter, notes, desk.awaited, rendering)
     resumed = MapTools(desk).wire(painter, components(RESUMED))
     seen(resumed.then, _RESUMED)
     resumed.then(desk.live, **rendering)

@@ -166,17 +166,23 @@ class Desk:
         async for update in self._stream(Values.of(values), force=False, request=request):
             yield update
 
+    async def awaited(self, request: gr.Request, *values: Any) -> AsyncIterator[Any]:
+        """After a change that a person asked for and waits for, as Auto."""
+        async for update in self._stream(Values.of(values), force=False, awaited=True, request=request):
+            yield update
+
     async def render(self, request: gr.Request, *values: Any) -> AsyncIterator[Any]:
         """After a press of Render."""
         async for update in self._stream(Values.of(values), force=True, request=request):
             yield update
 
-    async def _stream(self, values: Values, *, force: bool, request: gr.Request) -> AsyncIterator[Any]:
+    async def _stream(self, values: Values, *, force: bool, request: gr.Request, awaited: bool = False) -> AsyncIterator[Any]:
         session = self.sessions.get(request.session_hash)
         before: View | None = None
         stream = self.studio.render(
-            session, lambda: self.job(session, values), stamp=int(values.stamp or 0), force=force, live=bool(values.live)
-        )
+            session, lambda: self.job(session, values),
+            stamp=int(values.stamp or 0), force=force, live=bool(values.live), awaited=awaited,
+        )  # fmt: skip
         try:
             async for view in stream:
                 yield in_order(SHOWN, view_updates(view, before))

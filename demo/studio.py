@@ -59,9 +59,12 @@ class Studio:
         self._pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="render")
 
     async def render(
-        self, session: Session, make_job: Callable[[], Job | Said], *, stamp: int, force: bool, live: bool
+        self, session: Session, make_job: Callable[[], Job | Said], *, stamp: int, force: bool, live: bool, awaited: bool = False
     ) -> AsyncIterator[View]:
-        """The views of a change (force: of the Render button). Never raises but for the generator's own end."""
+        """The views of a change (force: of the Render button). Never raises but for the generator's own end.
+
+        awaited: the change is one that a person waits for, so it does not stop at the preview, however slow.
+        """
         if not force and session.run is not None and not live:
             session.stale = True
             return
@@ -87,7 +90,7 @@ class Studio:
                 yield self._show(session, state="stale", said=Said("status.stale"), more=False)
                 return
             run = session.begin(stamp)
-            async for view in self._run(session, run, job, skip_result=same and not force, force=force):
+            async for view in self._run(session, run, job, skip_result=same and not force, whole=force or awaited):
                 yield view
         except Cancelled:
             if run is None or not run.asked or session.superseded(run):
@@ -102,14 +105,14 @@ class Studio:
             if run is not None and session.run is run:
                 session.run = None
 
-    async def _run(self, session: Session, run: Run, job: Job, *, skip_result: bool, force: bool) -> AsyncIterator[View]:
+    async def _run(self, session: Session, run: Run, job: Job, *, skip_result: bool, whole: bool) -> AsyncIterator[View]:
         place = self.line.enter(session.key)
         try:
             async for view in self._wait(session, run, place):
                 yield view
             run.started = time.monotonic()
             if not skip_result:
-                async for view in self._paint(session, run, job, force):
+                async for view in self._paint(session, run, job, whole):
                     yield view
                 if session.view.state != "done":
                     return
@@ -130,7 +133,7 @@ class Studio:
             await asyncio.sleep(POLL)
         run.token.checkpoint()
 
-    async def _paint(self, session: Session, run: Run, job: Job, force: bool) -> AsyncIterator[View]:
+    async def _paint(self, session: Session, run: Run, job: Job, whole: bool) -> AsyncIterator[View]:
         assert job.request.knobs is not None
         expected = await asyncio.to_thread(self.engine.estimate_seconds, job.request)
         slow = expected is None or expected > PREVIEW_ABOVE
@@ -151,7 +154,7 @@ class Studio:
             if session.superseded(run):
                 return
             expected = await asyncio.to_thread(self.engine.estimate_seconds, job.request)
-            if not force and expected is not None and expected > LIVE_LIMIT:
+            if not whole and expected is not None and expected > LIVE_LIMIT:
                 said = Said("status.stale_preview", {"seconds": round(expected)})
                 yield self._show(session, state="stale", said=said, fraction=0.0)
                 return

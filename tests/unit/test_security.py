@@ -19,6 +19,7 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from demo.app import build_demo, launch_options
+from demo.component import WebComponent
 from demo.exchange import accept
 from demo.files import Pictures
 from demo.metrics import Watch
@@ -186,7 +187,12 @@ def test_no_script_writes_markup():
         assert not found, (path.name, found)
     for path in (ROOT / "demo").glob("*.py"):
         for template in re.findall(r"html_template=(.*)", path.read_text()):
-            assert re.fullmatch(r"'<div class=\"[a-z]+-root\"></div>',", template), (path.name, template)
+            assert re.fullmatch(r"f?'<div class=\"([a-z]+-root|\{self\.root\})\"></div>',", template), (path.name, template)
+    kinds = [WebComponent]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+    roots = {kind.root for kind in kinds if hasattr(kind, "root")}
+    assert {"sp-root", "cv-root"} <= roots and all(re.fullmatch(r"[a-z]+-root", root) for root in roots)
 
 
 def test_the_page_s_configuration_tells_nothing_of_the_machine(site):

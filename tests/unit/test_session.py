@@ -71,8 +71,8 @@ def studio(engine, files):
     return Studio(engine, publish)
 
 
-async def follow(desk, session, make, stamp=1, force=True, live=True):
-    return [view async for view in desk.render(session, make, stamp=stamp, force=force, live=live)]
+async def follow(desk, session, make, stamp=1, force=True, live=True, awaited=False):
+    return [view async for view in desk.render(session, make, stamp=stamp, force=force, live=live, awaited=awaited)]
 
 
 def test_a_render_shows_result_then_baseline(files):
@@ -89,6 +89,14 @@ def test_a_slow_render_shows_a_preview_first_and_the_result_is_never_empty(files
     views = asyncio.run(follow(studio(engine, files), session, job))
     assert engine.calls[0][0] == "preview" and any(v.preview for v in views)
     assert all(v.result for v in views) and not views[-1].preview
+
+
+def test_a_live_render_that_would_take_long_stops_at_the_preview_unless_it_is_awaited(files):
+    engine = FakeEngine(estimate=60.0)
+    views = asyncio.run(follow(studio(engine, files), Session("a"), job, force=False))
+    assert [c[0] for c in engine.calls] == ["preview"] and views[-1].state == "stale" and views[-1].preview
+    views = asyncio.run(follow(studio(engine, files), Session("b"), job, force=False, awaited=True))
+    assert views[-1].state == "done" and not views[-1].preview
 
 
 def test_the_newest_change_wins(files):
