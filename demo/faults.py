@@ -8,6 +8,8 @@ from threading import Lock
 from typing import Any
 
 from scsa_core.errors import ScsaError
+from scsa_core.files import is_full
+from scsa_core.memory import ran_out
 
 from .logs import reference
 from .text import ErrorWords, error_words
@@ -36,8 +38,10 @@ TALLY = Tally()
 
 
 def kind_of(error: BaseException) -> str:
-    """The class of an error made on purpose or of no memory; "unexpected" for any other: kinds stay few."""
-    return type(error).__name__ if isinstance(error, ScsaError | MemoryError) else "unexpected"
+    """The class of an error made on purpose, "OutOfMemory", "DiskFull", or "unexpected" for any other: kinds stay few."""
+    if isinstance(error, ScsaError):
+        return type(error).__name__
+    return "OutOfMemory" if ran_out(error) else "DiskFull" if is_full(error) else "unexpected"
 
 
 def told(error: BaseException, doing: str, *, level: int = logging.INFO, **context: Any) -> ErrorWords:

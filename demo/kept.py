@@ -18,6 +18,7 @@ from pathlib import Path
 from PIL import Image
 
 from scsa_core import __version__
+from scsa_core.clock import careful
 from scsa_core.engine import RenderRequest
 from scsa_core.errors import ImageError, LinkGone, RecipeError
 from scsa_core.images import load_image, working_size
@@ -52,7 +53,8 @@ class KeptRenders:
     """The folder of kept renders. Nothing in it can be listed from outside: who knows an id opens that one."""
 
     def __init__(self, folder: Path, days: int, megabytes: int, clock: Callable[[], float] = time.time) -> None:
-        self.folder, self._seconds, self._bytes, self._clock = folder, days * 86400, int(megabytes * 1e6), clock
+        self.folder, self._seconds, self._bytes = folder, days * 86400, int(megabytes * 1e6)
+        self._clock, self._surely = clock, careful(clock)
         self._lock = threading.Lock()
 
     def keep(self, request: RenderRequest, result: Path, baseline: Path | None) -> tuple[str, float]:
@@ -96,7 +98,7 @@ class KeptRenders:
             size = load_image(here / "content.jpg").size
         except (OSError, ValueError, KeyError, TypeError, RecipeError, ImageError) as error:
             raise gone from error
-        if expires < self._clock():
+        if expires < self._surely():
             shutil.rmtree(here, ignore_errors=True)
             raise gone
         files = {name: here / f"{name}.jpg" for name in _PICTURES}
@@ -119,13 +121,13 @@ class KeptRenders:
                 with contextlib.suppress(OSError):
                     age = here.stat().st_mtime
                     if here.name.startswith("."):
-                        if age < self._clock() - 3600:
+                        if age < self._surely() - 3600:
                             shutil.rmtree(here, ignore_errors=True)
                         continue
                     found.append((age, sum(f.stat().st_size for f in here.iterdir()), here))
             total = sum(size for _, size, _ in found)
             for age, size, here in sorted(found, key=lambda item: item[0]):
-                if total > self._bytes or age + self._seconds < self._clock():
+                if total > self._bytes or age + self._seconds < self._surely():
                     shutil.rmtree(here, ignore_errors=True)
                     total -= size
 

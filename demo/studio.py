@@ -12,6 +12,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from functools import partial
 from typing import Any, Protocol
 
@@ -100,7 +101,7 @@ class Studio:
             if run is None or not session.superseded(run):
                 yield self._fail(session, error, job if isinstance(job, Job) else None)
         except Exception as error:
-            yield self._fail(session, error, None)
+            yield self._fail(session, error, job if isinstance(job, Job) else None)
         finally:
             if run is not None and session.run is run:
                 session.run = None
@@ -228,7 +229,9 @@ class Studio:
         """Run `call` in a thread; yields its progress, then its result. Raises what it raises."""
         events: list[Progress] = []
         loop = asyncio.get_running_loop()
-        future = loop.run_in_executor(self._pool, partial(call, request, progress=events.append, cancel=run.token))
+        # In the event's own context: whoever lends a GPU asks for whom.
+        work = partial(copy_context().run, call, request, progress=events.append, cancel=run.token)
+        future = loop.run_in_executor(self._pool, work)
         seen: Progress | None = None
         try:
             while not future.done():
@@ -321,7 +324,7 @@ class Studio:
 
 def _note(note: Note, job: Job) -> Said:
     """A note in the page's words, with the regions' names."""
-    keys = ("no_maps", "unmatched", "style_only", "no_shared_region", "vanishes")
+    keys = ("no_maps", "unmatched", "style_only", "no_shared_region", "vanishes", "no_gpu")
     if note.code not in keys:
         return Said("note.other", {"text": note.text})
     first = job.request.style_map if note.code == "style_only" else job.request.content_map

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import QueryParams
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -224,7 +224,7 @@ async def _answered(studies: Studies, handler: Callable[[Studies, Request], Awai
     """The handler's answer, or its error as a word that the page knows."""
     try:
         return await handler(studies, request)
-    except _BadRequest:
+    except (_BadRequest, ClientDisconnect):
         return _json({"error": "bad"}, 400)
     except ScsaError as error:
         for kind, (word, status) in _STATUS.items():

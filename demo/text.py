@@ -12,6 +12,8 @@ from functools import partial
 from typing import Any, Literal
 
 from scsa_core import errors
+from scsa_core.files import is_full
+from scsa_core.memory import ran_out
 
 from .painter_text import TEXT_KEYS
 from .text_painter_zh import PAINTER_ZH
@@ -135,6 +137,17 @@ def _describe(error: BaseException, context: Mapping[str, Any]) -> tuple[Said, S
             return Said("error.too_many"), Said("error.do.wait", {"minutes": max(1, round(seconds / 60))})
         case errors.StudyError():
             return Said("error.study", detail), Said("error.do.only_hint", {"hint": error.hint})
-        case errors.OutOfMemory() | MemoryError():
-            return Said("error.memory", {"size": context.get("size", "")}), Said("error.do.smaller_size")
+        case errors.NoGpu():
+            return Said("error.no_gpu", detail), Said("error.do.no_gpu")
+        case errors.OutOfMemory():
+            return _memory(context)
+        case _ if ran_out(error):
+            return _memory(context)
+        case _ if is_full(error):
+            return Said("error.disk_full"), Said("error.do.host")
     return Said("error.unexpected"), Said("error.do.again")
+
+
+def _memory(context: Mapping[str, Any]) -> tuple[Said, Said]:
+    size = context.get("size", "")
+    return Said("error.memory", {"size": size}) if size else Said("error.memory_any"), Said("error.do.smaller_size")

@@ -210,6 +210,10 @@ TEXT: dict[str, tuple[str, str]] = {
         "两张区域图没有共同区域，因此每部分都使用整张风格图片。请在两张图中绘制相同的区域。",
     ),
     "note.vanishes": ("{names} is too small at this size and has no effect.", "{names}在此尺寸下过小，不起作用。"),
+    "note.no_gpu": (
+        "No shared GPU was free, so this was painted on the processor.",
+        "没有空闲的共享 GPU，因此在处理器上完成了绘制。",
+    ),
     "note.other": ("{text}", "{text}"),
     "note.smaller": (
         "Not enough memory for {size} here. Rendered at {used} instead; choose a smaller size to skip this step.",
@@ -264,6 +268,9 @@ TEXT: dict[str, tuple[str, str]] = {
     "error.weights_bad": ("Weights for {model} cannot be used: {detail}.", "{model} 的权重无法使用：{detail}。"),
     "error.recipe": ("The settings inside this picture cannot be read: {detail}.", "无法读取此图片中的设置：{detail}。"),
     "error.memory": ("There is not enough memory for {size} pixels here.", "此处内存不足以渲染 {size} 像素。"),
+    "error.memory_any": ("There is not enough memory for this here.", "此处内存不足。"),
+    "error.disk_full": ("The disk of this machine is full.", "此机器的磁盘已满。"),
+    "error.no_gpu": ("A shared GPU was not to be had: {detail}", "未能获得共享 GPU：{detail}"),
     "error.unexpected": ("Something went wrong on our side.", "我们这边出了点问题。"),
     "error.too_many": ("That is more at once than this host allows one visitor.", "短时间内的请求超出了此主机对每位访客的限制。"),
     "error.do.wait": ("Try again in {minutes} min.", "请在 {minutes} 分钟后重试。"),
@@ -285,6 +292,14 @@ TEXT: dict[str, tuple[str, str]] = {
     "error.do.lite": ("Choose Lite, or replace the files.", "请选择 Lite，或更换文件。"),
     "error.do.by_hand": ("Set the knobs by hand, or use another picture.", "请手动设置，或使用其他图片。"),
     "error.do.smaller_size": ("Choose a smaller size and press Render.", "请选择更小的尺寸，再按“渲染”。"),
+    "error.do.host": (
+        "Whoever runs it has to make room; then press Render again.",
+        "请让管理者腾出空间，然后再按“渲染”。",
+    ),
+    "error.do.no_gpu": (
+        "Wait a little, choose a smaller size, or use Lite, which needs none.",
+        "请稍候、选择更小的尺寸，或使用不需要 GPU 的 Lite。",
+    ),
     "error.do.again": ("Press Render to try again.", "请按“渲染”重试。"),
     "error.example": ("This example is not here any more.", "该示例已不存在。"),
     "error.do.other_example": ("Choose another one.", "请选择其他示例。"),

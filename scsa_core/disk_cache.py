@@ -10,6 +10,7 @@ import contextlib
 import os
 import re
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from safetensors.torch import load, save
 from torch import Tensor, isfinite
 
 VARIABLE = "SCSA_CACHE"
+LEFT_OVER = 3600  # seconds
 _KEY = re.compile(r"[0-9a-f]{8,128}")
 
 
@@ -93,6 +95,10 @@ class DiskCache:
             with contextlib.suppress(OSError):  # another process may have dropped it
                 found = path.stat()
                 entries.append((found.st_mtime_ns, found.st_size, path))
+        for path in self.folder.glob(".*"):  # what a process that was killed had begun to write
+            with contextlib.suppress(OSError):
+                if path.stat().st_mtime < time.time() - LEFT_OVER:
+                    path.unlink()
         held = sum(size for _, size, _ in entries)
         for _, size, path in sorted(entries):
             if held <= self.limit:

@@ -32,7 +32,7 @@ from scsa_core.errors import CheckpointError, KnobError, LabelError, MissingPack
 from scsa_core.knobs import Knobs
 from scsa_core.labels import LabelMap, reference_labels
 from scsa_core.left_alone import leave_as_it_is
-from scsa_core.memory import give_back, peak_memory
+from scsa_core.memory import give_back, peak_memory, ran_out
 from scsa_core.notes import Note
 from scsa_core.pairing import Pairing, notes
 from scsa_core.plan import REFERENCE_SIZE, Plan, encoding, megapixels, picture_digest, stage_keys
@@ -170,13 +170,12 @@ class Engine:
         try:
             with torch.inference_mode():
                 image, warnings, weights = self._render(request, plan, run)
-        except (MemoryError, torch.OutOfMemoryError) as error:
-            self._cache.clear()
-            raise _out_of_memory(request) from error
-        except RuntimeError as error:
-            if "allocate memory" not in str(error):
+        except Exception as error:
+            if not ran_out(error):
                 raise
             self._cache.clear()
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
             raise _out_of_memory(request) from error
         finally:
             if run.timings.keys() - {"load_model", "finish"}:  # something was computed

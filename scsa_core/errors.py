@@ -17,6 +17,7 @@
     ├── MissingPackage          an optional package is not installed
     ├── RecipeError             settings embedded in a picture cannot be used
     ├── OutOfMemory             the picture does not fit this machine
+    ├── NoGpu                   a GPU that is borrowed for a render was not to be had, or was taken back
     ├── StudyError              a user study, or its database
     │   ├── StudyUnknown        no such study, or not with this secret
     │   ├── StudyClosed         it takes no answers now
@@ -31,13 +32,18 @@ the hint. Messages name the thing and the limit, never a traceback.
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class ScsaError(Exception):
-    """Base of the family. `hint` says what to do next, or is empty."""
+    """Base of the family. `hint` says what to do next, or is empty. Travels between processes whole."""
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
         self.hint = hint
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _made_again, (type(self), self.args), self.__dict__
 
 
 class ImageError(ScsaError):
@@ -136,6 +142,10 @@ class OutOfMemory(ScsaError):
     """The picture does not fit this machine."""
 
 
+class NoGpu(ScsaError):
+    """A GPU that is borrowed for one render was not to be had, or was taken back in the middle."""
+
+
 class StudyError(ScsaError):
     """A user study cannot be made, shown or kept."""
 
@@ -169,3 +179,8 @@ class Cancelled(ScsaError):
 
     def __init__(self, message: str = "cancelled") -> None:
         super().__init__(message)
+
+
+def _made_again(kind: type[ScsaError], args: tuple[Any, ...]) -> ScsaError:
+    """An error as it came through a pickle: pickle itself would call `kind` without its keywords."""
+    return kind.__new__(kind, *args)

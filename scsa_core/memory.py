@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import sys
 from functools import lru_cache
 from pathlib import Path
 
 import psutil
+
+_FAILED = ("allocate memory", "out of memory", "not enough memory", "bad_alloc", "alloc_failed")
+
+
+def ran_out(error: BaseException) -> bool:
+    """Whether an error says that an allocation failed, whosever: Python's, torch's on the processor, CUDA's or its libraries'."""
+    if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _FAILED)
 
 
 def peak_memory() -> int:

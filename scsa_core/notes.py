@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Note:
-    """code: "no_maps", "unmatched", "style_only", "no_shared_region" or "vanishes". regions: the ids it is about."""
+    """code: "no_maps", "unmatched", "style_only", "no_shared_region", "vanishes" or "no_gpu". regions: the ids it is about."""
 
     code: str
     text: str

@@ -19,6 +19,9 @@ from sqlalchemy.orm import Session
 from scsa_core.errors import StudyError
 
 BUSY_SECONDS = 20
+"""How long a transaction waits for a busy database, all its attempts together."""
+GONE_SECONDS = 5
+"""How long a PostgreSQL server may be silent."""
 _LOCK = 0x5C5A_0001
 """Number of the PostgreSQL advisory lock under which tables are changed."""
 T = TypeVar("T")
@@ -38,7 +41,12 @@ class Database:
         self.sqlite = parsed.get_backend_name() == "sqlite"
         if not self.sqlite and parsed.get_backend_name() != "postgresql":
             raise StudyError("studies are kept in SQLite or PostgreSQL only", hint="Check SCSA_DATABASE_URL.")
-        options: dict[str, Any] = {"connect_args": {"timeout": BUSY_SECONDS}} if self.sqlite else {"pool_pre_ping": True}
+        options: dict[str, Any] = {"connect_args": {"timeout": BUSY_SECONDS}}
+        if not self.sqlite:
+            # A server that does not answer is gone: the system's own patience is minutes, in which every thread would wait.
+            patience = {"connect_timeout": GONE_SECONDS, "tcp_user_timeout": GONE_SECONDS * 1000}
+            own = {name: value for name, value in patience.items() if name not in parsed.query}
+            options = {"pool_pre_ping": True, "connect_args": own}
         self._engine = create_engine(parsed, pool_size=8, max_overflow=16, pool_timeout=BUSY_SECONDS, **options)
         if self.sqlite:
             _prepare_sqlite(self._engine)
@@ -63,6 +71,7 @@ class Database:
 
         So `work` must be one that may run twice: what it did the first time is rolled back, or it is idempotent.
         """
+        begin = time.monotonic()
         for attempt in range(attempts):
             try:
                 with self._engine.connect().execution_options(scsa_write=True) as connection, Session(connection) as session:
@@ -70,7 +79,7 @@ class Database:
                     session.commit()
                     return found
             except (OperationalError, InterfaceError) as error:
-                if attempt + 1 == attempts or not _passing(error):
+                if attempt + 1 == attempts or not _passing(error) or time.monotonic() - begin > BUSY_SECONDS:
                     raise
                 time.sleep(0.05 * 4**attempt)
         raise AssertionError("unreachable")

@@ -23,6 +23,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from scsa_core.clock import careful
 from scsa_core.errors import StudyClosed, StudyError, StudyFull, StudyUnknown
 from scsa_core.files import write_atomically
 from scsa_core.study import reading
@@ -44,7 +45,7 @@ class Store:
     def __init__(self, folder: Path, url: str = "", *, clock: Any = time.time) -> None:
         """url: of a PostgreSQL database; empty: SQLite in the folder. Raises StudyError."""
         self.folder = Path(folder)
-        self._clock = clock
+        self._clock, self._surely = clock, careful(clock)
         try:
             (self.folder / "studies").mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -175,13 +176,13 @@ class Store:
 
     def sweep(self) -> None:
         """Drop drafts older than a day, and folders that no study owns any more."""
-        limit = self._now() - DRAFT_MS
+        limit = int(self._surely() * 1000) - DRAFT_MS
         self.database.write(lambda s: s.execute(delete(StudyRow).where(StudyRow.state == "draft", StudyRow.created < limit)) and None)
         with self.database.read() as session:
             known = set(session.scalars(select(StudyRow.id)))
         for folder in (self.folder / "studies").iterdir():
             with contextlib.suppress(OSError):
-                if folder.name not in known and folder.stat().st_mtime < self._clock() - 3600:
+                if folder.name not in known and folder.stat().st_mtime < self._surely() - 3600:
                     shutil.rmtree(folder, ignore_errors=True)
 
     def used_bytes(self) -> int:

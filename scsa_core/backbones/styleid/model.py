@@ -34,6 +34,7 @@ from scsa_core.backbones.styleid.schedule import Schedule
 from scsa_core.cache import digest
 from scsa_core.errors import ScsaError
 from scsa_core.knobs import Knobs, Method
+from scsa_core.memory import ran_out
 
 VARIABLE = "SCSA_FEATURES"
 FeatureMode = Literal["recompute", "memory"]
@@ -178,8 +179,9 @@ class StyleID:
             keep = {"recall": partial(self.memory.get, owner), "keep": partial(self.memory.put, owner)}
         try:
             latent = painting.paint(**keep, checkpoint=checkpoint, show=self.rough)
-        except (MemoryError, torch.OutOfMemoryError):
-            self.memory.clear()
+        except Exception as error:
+            if ran_out(error):
+                self.memory.clear()
             raise
         return self.picture(latent)
 
