@@ -20,7 +20,7 @@ from .desk import Desk
 from .guard import Guard, Limiter, RateLimit
 from .header import Header, header_texts
 from .logs import RequestIds
-from .metrics import Watch, WatchedEngine
+from .metrics import Watch
 from .models import Models, Shelf, models_texts
 from .permalinks import LinkDesk, open_links
 from .settings import ROOT, Settings
@@ -28,6 +28,7 @@ from .study import build_study
 from .study_web import Studies, StudyRedirect, routes
 from .text import Words, language, t
 from .theme import css, theme
+from .zero import engine_for
 
 log = logging.getLogger("scsa.demo")
 PRELOAD_AFTER = 2.0  # seconds: the page comes first
@@ -37,7 +38,7 @@ _LANGUAGE = "() => { try { return [localStorage.getItem('scsa.lang') || navigato
 def build_demo(settings: Settings, engine: Engine | None = None, *, watch: Watch | None = None) -> gr.Blocks:
     """The page, not yet launched. engine: for tests. watch: what shall know of it."""
     watch = watch or Watch()
-    engine = engine or WatchedEngine(settings.device, watch)
+    engine = engine or engine_for(settings.device, watch)
     desk, words = Desk(engine, settings), Words()
     watch.engine, watch.line = engine, desk.studio.line
     links = LinkDesk(desk, settings)
