@@ -8,6 +8,7 @@ import os
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 from demo.app import build_demo, launch_options
+from demo.ending import Ending
 from demo.logs import set_up_logs
 from demo.metrics import Watch
 from demo.settings import Settings
@@ -23,6 +24,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     args = parser.parse_args()
     set_up_logs()
+    ending = Ending()
     be_patient()
     watch = Watch()
     if args.share or "SPACE_ID" in os.environ:
@@ -30,7 +32,11 @@ def main() -> None:
     settings = Settings.from_environment(device=args.device, share=args.share)
     demo = build_demo(settings, watch=watch)
     options = launch_options(settings, watch=watch, host=args.host, port=args.port, share=args.share, browser=not args.no_browser)
-    demo.queue(default_concurrency_limit=None).launch(**options)
+    ending.demo = demo
+    try:
+        demo.queue(default_concurrency_limit=None).launch(**options)
+    finally:
+        ending.join()
 
 
 if __name__ == "__main__":
