@@ -1,6 +1,6 @@
 """What stands before every request: a limit for each client, addresses that nobody needs, and headers that bound what a page may do.
 
-The page itself decides nothing here: these are ASGI middlewares for `launch(app_kwargs=…)`. CONTRIBUTING.md
+The page itself decides nothing here: these are ASGI middlewares for `launch(app_kwargs=…)`. SECURITY.md
 has the threats that they are for.
 """
 
