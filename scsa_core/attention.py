@@ -24,6 +24,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from scsa_core.counting import members, present
 from scsa_core.errors import ShapeError
 
 CHUNK = 1 << 20  # logits held at once: 4 MB in float32, about a core's share of the cache
@@ -70,11 +71,11 @@ class RegionIndex:
         if not len(key_labels):
             raise ShapeError("the style has no tokens", expected="at least 1 key", actual="0")
         groups: dict[tuple[int, ...], list[int]] = {}
-        present = set(torch.unique(key_labels).tolist())
+        there = set(present(key_labels).tolist())
         unmatched = []
-        for region in torch.unique(query_labels).tolist():
+        for region in present(query_labels).tolist():
             sources = (links or {}).get(region, (region,))
-            found = tuple(sorted(present.intersection(sources)))
+            found = tuple(sorted(there.intersection(sources)))
             if not found:
                 unmatched.append(region)
             groups.setdefault(found, []).append(region)
@@ -96,8 +97,7 @@ class RegionIndex:
 
 def _members(labels: Tensor, regions: tuple[int, ...] | list[int]) -> Tensor:
     """Token numbers whose label is among `regions`, in picture order."""
-    wanted = torch.as_tensor(list(regions), device=labels.device, dtype=labels.dtype)
-    return torch.isin(labels, wanted).nonzero().flatten()
+    return members(labels, torch.as_tensor(list(regions), device=labels.device, dtype=labels.dtype))
 
 
 def semantic_adain(
@@ -124,7 +124,7 @@ def semantic_adain(
     labels = content_labels.flatten()
     style_statistics: dict[int, tuple[Tensor, Tensor]] = {}
     for k, block in enumerate(index.blocks):
-        regions = torch.unique(labels[block.queries]).tolist()
+        regions = present(labels[block.queries]).tolist()
         if regions and regions[0] in index.unmatched:
             continue
         style_statistics[k] = _statistics(source[:, :, block.keys], eps)
@@ -264,6 +264,40 @@ def _logits(
         at = block.queries[start : start + step]
         q = query[..., at, :]  # (L, c, D)
         yield at, (q * scale if scale != 1.0 else q) @ k
+
+
+@dataclass(frozen=True)
+class Distinct:
+    """Tokens that differ, of many that are equal, as those of a semantic map are.
+
+    rows (n, D): one of each. labels (n,): theirs. which (N,): the row of every token. counts (n,): how often it is there.
+    """
+
+    rows: Tensor
+    labels: Tensor
+    which: Tensor
+    counts: Tensor
+
+    @classmethod
+    def of(cls, tokens: Tensor, labels: Tensor) -> Distinct:
+        """From (N, D) floats and (N,) integers: tokens are equal where their bits and their labels are."""
+        wheel = torch.Generator().manual_seed(0)
+        factors = torch.randint(1, 1 << 62, (tokens.shape[-1] + 1,), generator=wheel).mul_(2).add_(1).to(tokens.device)
+        bits = tokens.float().contiguous().view(torch.int32).long()
+        code = (bits * factors[:-1]).sum(-1) + labels.long() * factors[-1]  # overflow is what mixes it
+        codes, which = torch.unique(code, return_inverse=True)
+        one_of_each = torch.empty(len(codes), dtype=torch.long, device=tokens.device)
+        one_of_each[which] = torch.arange(len(tokens), device=tokens.device)
+        rows, own = tokens[one_of_each], labels[one_of_each]
+        if not (torch.equal(rows[which], tokens) and torch.equal(own[which], labels)):  # two tokens of one code
+            everyone = torch.arange(len(tokens), device=tokens.device)
+            return cls(tokens, labels, everyone, torch.ones_like(everyone))
+        return cls(rows, own, which, torch.bincount(which, minlength=len(codes)))
+
+    def means(self, values: Tensor) -> Tensor:
+        """(M, E) values of all tokens -> their means over equal tokens (n, E)."""
+        sums = values.new_zeros(len(self.rows), values.shape[-1]).index_add_(0, self.which, values)
+        return sums / self.counts[:, None].to(values.dtype)
 
 
 def fuse(residual: Tensor, sca: Tensor, ssa: Tensor, alpha1: float, alpha2: float) -> Tensor:

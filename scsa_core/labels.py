@@ -18,7 +18,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.ndimage import distance_transform_edt
 
 from scsa_core.errors import LabelError
 from scsa_core.images import open_image
@@ -88,7 +87,7 @@ class LabelMap:
             own = own.copy()
         own.setflags(write=False)
         known = {r.id: r for r in regions or ()}
-        for region_id in np.unique(own).tolist():
+        for region_id in np.flatnonzero(np.bincount(own.ravel(), minlength=256)).tolist():
             known.setdefault(region_id, default_region(region_id))
         return cls(own, tuple(known[k] for k in sorted(known)))
 
@@ -197,7 +196,7 @@ def _palette(pictures: list[NDArray[np.uint8]]) -> list[tuple[int, int, int]]:
     """Real colours, most frequent first. A colour is real if it fills area, not only borders."""
     counts: dict[int, float] = {}
     for picture in pictures:
-        packed = picture.astype(np.int64) @ np.array([65536, 256, 1])
+        packed = _packed(picture)
         inside = _inside(picture)
         values, n = np.unique(packed[inside] if inside.any() else packed, return_counts=True)
         for value, count in zip(values.tolist(), (n / packed.size).tolist(), strict=True):
@@ -230,19 +229,35 @@ def _inside(picture: NDArray[np.uint8]) -> NDArray[np.bool_]:
 
 def _assign(picture: NDArray[np.uint8], palette: list[tuple[int, int, int]]) -> Ids:
     """Index of the palette colour of every pixel; pixels near none take the nearest sure pixel's."""
-    red, green, blue = (picture[..., k].astype(np.float32) for k in range(3))  # whole planes: sums over three are slow
-    best = np.full(picture.shape[:2], np.inf, dtype=np.float32)
-    out: Ids = np.zeros(picture.shape[:2], dtype=np.uint8)
+    packed = _packed(picture)
+    out: Ids = np.zeros(packed.shape, dtype=np.uint8)
+    exact = np.zeros(packed.shape, dtype=bool)  # most of a map's pixels: no distance to work out
     for k, (r, g, b) in enumerate(palette):
-        distance = (red - np.float32(r)) ** 2 + (green - np.float32(g)) ** 2 + (blue - np.float32(b)) ** 2
-        out[distance < best] = k
-        np.minimum(best, distance, out=best)
-    sure = best <= _NEAR**2
+        own = packed == (r << 16 | g << 8 | b)
+        out[own] = k
+        exact |= own
+    at = np.flatnonzero(~exact)
+    if not len(at):
+        return out
+    others = picture.reshape(-1, 3)[at].astype(np.float32)
+    distance = ((others[:, None] - np.array(palette, dtype=np.float32)) ** 2).sum(-1)
+    out.ravel()[at] = distance.argmin(1)
+    sure = exact
+    sure.ravel()[at] = distance.min(1) <= _NEAR**2
     if sure.all() or not sure.any():
         return out
-    at = distance_transform_edt(~sure, return_distances=False, return_indices=True)
-    nearest: Ids = out[at[0], at[1]]
-    return nearest
+    _, nearest = cv2.distanceTransformWithLabels((~sure).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+    of_label: Ids = np.zeros(int(nearest.max()) + 1, dtype=np.uint8)
+    of_label[nearest[sure]] = out[sure]
+    out[~sure] = of_label[nearest[~sure]]
+    return out
+
+
+def _packed(picture: NDArray[np.uint8]) -> NDArray[np.int32]:
+    """(H, W, 3) -> (H, W): a colour as one number."""
+    wide = picture.astype(np.int32)
+    packed: NDArray[np.int32] = wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2]
+    return packed
 
 
 def read_maps(content: Any, style: Any) -> tuple[LabelMap | None, LabelMap | None]:

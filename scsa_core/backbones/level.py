@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from scsa_core.attention import (
+    Distinct,
     Fallback,
     Links,
     RegionIndex,
@@ -21,6 +22,7 @@ from scsa_core.attention import (
     sparse_attention,
 )
 from scsa_core.backbones.base import Checkpoint, no_checkpoint
+from scsa_core.counting import numbered, present
 
 
 @dataclass(frozen=True)
@@ -84,11 +86,33 @@ class AttentionLevel(nn.Module):
             content = semantic_adain(content, style, content_labels, style_labels, links=links)
         index = RegionIndex.build(content_labels.flatten(), style_labels.flatten(), links, fallback)
         value = self._tokens("h", style)
-        query, key = self._tokens("f", mvn(content_map)), self._tokens("g", mvn(style_map))
-        sca = continuous_attention(query, key, value, index, self.scale, checkpoint)
+        sca = self._continuous(content_map, style_map, value, content_labels, style_labels, links, fallback, checkpoint)
         query, key = self._tokens("f", mvn(content)), self._tokens("g", mvn(style))
         ssa = sparse_attention(query, key, value, index, self.scale, checkpoint)
         return Attended(content, self._picture(sca, content), self._picture(ssa, content))
+
+    def _continuous(
+        self, content_map: Tensor, style_map: Tensor, value: Tensor, content_labels: Tensor, style_labels: Tensor,
+        links: Links | None, fallback: Fallback, checkpoint: Checkpoint,
+    ) -> Tensor:  # fmt: skip
+        """SCA: (1, N, C). Tokens inside a region of one colour are all alike, so each kind is worked out once."""
+        queries = Distinct.of(_rows(mvn(content_map)), content_labels.flatten())
+        keys = Distinct.of(_rows(mvn(style_map)), style_labels.flatten())
+        index = RegionIndex.build(queries.labels, keys.labels, links, fallback)
+        query, key = self._project("f", queries.rows)[None], self._project("g", keys.rows)[None]
+        means = keys.means(value[0])[None]
+        out = continuous_attention(query, key, means, index, self.scale, checkpoint, keys.counts)
+        return out[:, queries.which]
+
+    def _project(self, name: str, rows: Tensor) -> Tensor:
+        """What the 1x1 convolution makes of single tokens: (n, C) -> (n, C)."""
+        layer = self.get_submodule(name)
+        return F.linear(rows, layer.weight.flatten(1), layer.bias) if isinstance(layer, nn.Conv2d) else rows
+
+
+def _rows(x: Tensor) -> Tensor:
+    """(1, C, h, w) -> (h*w, C)."""
+    return x[0].flatten(1).T.contiguous()
 
 
 def soften(x: Tensor, labels: Tensor, width: float) -> Tensor:
@@ -109,25 +133,15 @@ def soften(x: Tensor, labels: Tensor, width: float) -> Tensor:
 
 
 def grid_labels(labels: Tensor, height: int, width: int) -> Tensor:
-    """Area vote of integer labels (H, W) on a grid: each cell takes the label covering most of it."""
-    ids = _present(labels)
+    """Area vote of integer labels (H, W) on a grid: each cell takes the label covering most of it, the least of equals."""
+    ids = present(labels)
     if labels.shape[0] % height == 0 and labels.shape[1] % width == 0:  # whole cells: count, which is quicker and the same
         rows, columns = labels.shape[0] // height, labels.shape[1] // width
         cells = torch.arange(height * width, device=labels.device).view(height, 1, width, 1) * len(ids)
-        seen = torch.searchsorted(ids, labels.contiguous()).view(height, rows, width, columns) + cells
+        seen = numbered(labels, ids).view(height, rows, width, columns) + cells
         counts = torch.bincount(seen.flatten(), minlength=height * width * len(ids))
         most: Tensor = ids[counts.view(height, width, len(ids)).argmax(-1)]
         return most
     shares = F.adaptive_avg_pool2d((labels[None] == ids[:, None, None]).float()[None], (height, width))[0]
     out: Tensor = ids[shares.argmax(0)]
     return out
-
-
-def _present(labels: Tensor) -> Tensor:
-    """The labels in use, ascending, in their own dtype. Counting small ones beats sorting a whole picture four times over."""
-    low, high = (int(x) for x in labels.aminmax())
-    if low < 0 or high > 4096:
-        ids: Tensor = torch.unique(labels)
-    else:
-        ids = torch.bincount(labels.flatten()).nonzero().flatten().to(labels.dtype)
-    return ids

@@ -17,6 +17,7 @@ from torch import Tensor
 from scsa_core import checkpoints
 from scsa_core.backbones import align
 from scsa_core.backbones.base import BackboneInfo, Capabilities, Checkpoint, Features, Pair, alphas, no_checkpoint
+from scsa_core.backbones.flat import encode_flat
 from scsa_core.backbones.level import Attended, AttentionLevel
 from scsa_core.backbones.lite_decoder import LiteDecoder
 from scsa_core.backbones.sanet import pair_labels, soften_all
@@ -87,7 +88,8 @@ class Lite:
     def encode(self, picture: Tensor, *, role: str, checkpoint: Checkpoint = no_checkpoint) -> Features:
         checkpoint()
         taps = {"style": align.LEVELS, "content": (align.LEVELS[align.SHARED], TAP)}.get(role, (TAP,))
-        out = self.encoder(picture.to(self.dtype).contiguous(memory_format=torch.channels_last), taps)
+        picture = picture.to(self.dtype).contiguous(memory_format=torch.channels_last)
+        out = encode_flat(self.encoder, picture, taps, checkpoint) if role == "map" else self.encoder(picture, taps)
         return {tap: out[tap].float() for tap in taps}
 
     def prepare(self, pair: Pair, method: Method, checkpoint: Checkpoint = no_checkpoint) -> Painted:

@@ -14,12 +14,15 @@ from itertools import pairwise
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from scsa_core.backbones.reflected import ReflectedConv
+
 WIDTHS = (512, 256, 128, 64)  # relu4_1, 3_1, 2_1, 1_1
 HIDDEN = (256, 64, 32)  # inside each residual block: most of the work where it is cheapest
 
 
-def conv3(inputs: int, outputs: int) -> nn.Conv2d:
-    return nn.Conv2d(inputs, outputs, 3, padding=1, padding_mode="reflect")
+def relu(x: Tensor) -> Tensor:
+    """In place where nobody will differentiate: `x` is the caller's own."""
+    return F.relu(x) if x.requires_grad else F.relu_(x)
 
 
 class Residual(nn.Module):
@@ -27,14 +30,14 @@ class Residual(nn.Module):
 
     def __init__(self, channels: int, hidden: int) -> None:
         super().__init__()
-        self.reduce, self.expand = conv3(channels, hidden), conv3(hidden, channels)
+        self.reduce, self.expand = ReflectedConv(channels, hidden), ReflectedConv(hidden, channels)
         nn.init.zeros_(self.expand.weight)
         if self.expand.bias is not None:
             nn.init.zeros_(self.expand.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = x + self.expand(F.relu(self.reduce(x)))
-        return out
+        out: Tensor = self.expand(relu(self.reduce(x)))
+        return out + x if out.requires_grad else out.add_(x)
 
 
 class LiteDecoder(nn.Module):
@@ -42,9 +45,9 @@ class LiteDecoder(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.stages = nn.ModuleList(conv3(a, b) for a, b in pairwise(WIDTHS))
+        self.stages = nn.ModuleList(ReflectedConv(a, b) for a, b in pairwise(WIDTHS))
         self.residuals = nn.ModuleList(Residual(c, h) for c, h in zip(WIDTHS[1:], HIDDEN, strict=True))
-        self.picture = conv3(WIDTHS[-1], 3)
+        self.picture = ReflectedConv(WIDTHS[-1], 3)
 
     def stage(self, k: int, x: Tensor) -> Tensor:
         """(B, WIDTHS[k], h, w) -> (B, WIDTHS[k + 1], 2h, 2w), values >= 0, in the input's dtype.
@@ -54,7 +57,7 @@ class LiteDecoder(nn.Module):
         """
         dtype, x = x.dtype, x.to(next(self.stages[k].parameters()).dtype)
         x = F.interpolate(self.stages[k](x), scale_factor=2, mode="bilinear", align_corners=False)
-        return F.relu(self.residuals[k](F.relu(x))).to(dtype)
+        return relu(self.residuals[k](relu(x))).to(dtype)
 
     def forward(self, x: Tensor, align: Sequence[Callable[[Tensor], Tensor]] = ()) -> Tensor:
         for k in range(len(self.stages)):

@@ -24,7 +24,9 @@ from scsa_core.backbones.base import (
     alphas,
     no_checkpoint,
 )
+from scsa_core.backbones.flat import encode_flat
 from scsa_core.backbones.level import Attended, AttentionLevel, grid_labels, soften
+from scsa_core.backbones.reflected import ReflectedConv
 from scsa_core.backbones.vgg import SANET_DECODER, VGG19_NORMALISED, ConvStack
 from scsa_core.knobs import Knobs, Method
 
@@ -51,7 +53,7 @@ class Transform(nn.Module):
     def __init__(self, planes: int = 512) -> None:
         super().__init__()
         self.sanet4_1, self.sanet5_1 = AttentionLevel(planes), AttentionLevel(planes)
-        self.merge_conv = nn.Conv2d(planes, planes, 3, padding=1, padding_mode="reflect")
+        self.merge_conv = ReflectedConv(planes, planes)
 
     def merge(self, fine: Tensor, coarse: Tensor, *, bias: bool) -> Tensor:
         """merge_conv(fine + up2(coarse)), nearest; without its bias when another summand carries it."""
@@ -104,7 +106,8 @@ class SANet:
 
     def encode(self, picture: Tensor, *, role: str, checkpoint: Checkpoint = no_checkpoint) -> Features:
         checkpoint()
-        out = self.encoder(picture.contiguous(memory_format=torch.channels_last), TAPS)
+        picture = picture.contiguous(memory_format=torch.channels_last)
+        out = encode_flat(self.encoder, picture, TAPS, checkpoint) if role == "map" else self.encoder(picture, TAPS)
         return {tap: out[tap].contiguous() for tap in TAPS}
 
     def prepare(self, pair: Pair, method: Method, checkpoint: Checkpoint = no_checkpoint) -> Merged:

@@ -17,6 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from scsa_core.backbones.reflected import ReflectedConv
+
 
 @dataclass(frozen=True)
 class ConvSpec:
@@ -95,26 +97,19 @@ class ConvStack(nn.Module):
         super().__init__()
         self.specs = specs
         for s in specs:
-            pad = s.kernel // 2
-            self.add_module(
-                s.name,
-                nn.Conv2d(s.inputs, s.outputs, s.kernel, padding=pad, padding_mode="reflect" if pad else "zeros"),
-            )
+            self.add_module(s.name, ReflectedConv(s.inputs, s.outputs) if s.kernel == 3 else nn.Conv2d(s.inputs, s.outputs, 1))
 
-    def forward(self, x: Tensor, taps: Iterable[str] = ()) -> dict[str, Tensor]:
+    def forward(self, x: Tensor, taps: Iterable[str] = (), first: int = 0) -> dict[str, Tensor]:
         """(B, C, H, W) float -> {tap: (B, C', H', W')}; the key "" holds the last output.
 
         Pooling rounds up (ceil mode), as the published networks do. Layers after the
-        last wanted tap are not run.
+        last wanted tap are not run, nor those before number `first`.
         """
         wanted, out = set(taps), {}
-        for s in self.specs:
+        for s in self.specs[first:]:
             if s.pool:
                 x = F.max_pool2d(x, 2, ceil_mode=True)
-            if s.kernel > 1:  # padded by hand, so that the unpadded copy is gone before the convolution: a third less memory
-                x = F.pad(x, (s.kernel // 2,) * 4, mode="reflect")
-            layer = self.get_submodule(s.name)
-            x = F.conv2d(x, layer.get_parameter("weight"), layer.get_parameter("bias"))
+            x = self.get_submodule(s.name)(x)
             if s.relu:
                 x = F.relu_(x) if not x.requires_grad else F.relu(x)
             if s.upsample:

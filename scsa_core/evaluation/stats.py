@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import bootstrap, wilcoxon
 
 RESAMPLES = 9999
 FEWEST = 3  # pairs: below, an interval would only be a range
@@ -54,6 +53,8 @@ def interval(values: Values, *, resamples: int = RESAMPLES, seed: int = 0) -> In
         return Interval(mean, float("nan"), float("nan"), len(values))
     if np.ptp(values) <= 1e-12 * max(1.0, abs(mean)):
         return Interval(mean, mean, mean, len(values))
+    from scipy.stats import bootstrap
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a degenerate resample is told by its NaN below
         found = bootstrap((values,), np.mean, n_resamples=resamples, method="BCa", rng=np.random.default_rng(seed)).confidence_interval
@@ -65,6 +66,8 @@ def paired(a: Values, b: Values, *, resamples: int = RESAMPLES, seed: int = 0) -
     difference = np.asarray(a, dtype=np.float64) - np.asarray(b, dtype=np.float64)
     p = float("nan")
     if len(difference) >= FEWEST and np.any(difference):
+        from scipy.stats import wilcoxon
+
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # few pairs: scipy says so, and the table says how many
             p = float(wilcoxon(difference).pvalue)

@@ -8,15 +8,17 @@ the padding in its pools and takes a maximum in the last block, as the original 
 
 from __future__ import annotations
 
-from typing import Literal, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.models import Inception3
-from torchvision.models import inception as tv
 
 from scsa_core import checkpoints
+
+if TYPE_CHECKING:
+    from torchvision.models import Inception3
+    from torchvision.models import inception as tv
 
 Kind = Literal["fid", "art"]
 FILES: dict[Kind, tuple[str, str]] = {
@@ -30,6 +32,8 @@ _UNUSED = ("fc.", "AuxLogits.")
 
 def build(kind: Kind) -> Inception3:
     """The module without weights and without its classifiers."""
+    from torchvision.models import Inception3  # 200 MB and two seconds, which nothing else needs
+
     net = Inception3(num_classes=1, aux_logits=False, init_weights=False)
     net.fc = nn.Identity()
     net.dropout = nn.Identity()
@@ -50,7 +54,7 @@ def _pool(net: Inception3, name: str, kind: Literal["average", "max"]) -> None:
             F.max_pool2d(x, 3, stride=1, padding=1) if kind == "max" else F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)
         )
         branches: list[Tensor] = plain(x)
-        branches[-1] = cast(tv.InceptionA, block).branch_pool(pooled)
+        branches[-1] = cast("tv.InceptionA", block).branch_pool(pooled)
         return branches
 
     block._forward = forward  # type: ignore[assignment]

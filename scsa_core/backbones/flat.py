@@ -1,0 +1,127 @@
+"""Encoding a picture of few flat colours, as a semantic map is, at the cost of its borders.
+
+A pixel whose whole receptive field has one colour has the features of that colour: these
+are computed once a colour. All others are computed pixel by pixel, as rows of a matrix
+product over their gathered neighbours. The result is the dense convolutions' up to
+rounding, for any number and shape of regions; no dense layer is ever in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from scsa_core.backbones.base import Checkpoint, no_checkpoint
+from scsa_core.backbones.vgg import ConvSpec, ConvStack
+
+MOST_COLOURS = 256
+DENSE_ABOVE = 0.8  # share of pixels that lie near borders: beyond, plain convolutions are quicker
+GATHERED = 1 << 23  # numbers in memory at once: 32 MB in float32
+
+
+@dataclass(frozen=True)
+class Flat:
+    """A layer: rows (K + n, C) holds the K colours' features and those of n single pixels, index (H, W) tells which is where."""
+
+    rows: Tensor
+    index: Tensor
+    colours: int
+
+    @classmethod
+    def of(cls, picture: Tensor) -> Flat | None:
+        """From (1, 3, H, W) in 0..1; None where it has more than `MOST_COLOURS` colours, as a photograph."""
+        pixels = picture[0].flatten(1).T
+        packed = (pixels * 255).round().long() @ torch.tensor([65536, 256, 1], device=picture.device)
+        colours, index = torch.unique(packed, return_inverse=True)
+        if len(colours) > MOST_COLOURS:
+            return None
+        one_of_each = torch.empty(len(colours), dtype=torch.long, device=picture.device)
+        one_of_each[index] = torch.arange(len(pixels), device=picture.device)
+        rows = pixels[one_of_each]
+        if not torch.equal(rows[index], pixels):  # colours between the 256 steps
+            return None
+        return cls(rows.contiguous(), index.view(picture.shape[-2:]), len(colours))
+
+    @property
+    def share(self) -> float:
+        """Computed rows over pixels."""
+        return len(self.rows) / self.index.numel()
+
+    def dense(self) -> Tensor:
+        """(1, C, H, W), channels last in memory."""
+        return self.rows[self.index.flatten()].view(1, *self.index.shape, -1).permute(0, 3, 1, 2)
+
+    def pooled(self) -> Flat:
+        """2x2 maximum, rounding up."""
+        height, width = self.index.shape
+        across = torch.arange(0, width, 2), torch.arange(1, width + 1, 2).clamp_(max=width - 1)
+        down = torch.arange(0, height, 2), torch.arange(1, height + 1, 2).clamp_(max=height - 1)
+        windows = torch.stack([self.index[y][:, x] for y in down for x in across])  # (4, h, w)
+        around, index = self._windows(windows)
+        maxima = [self.rows[part].amax(1) for part in torch.split(around, max(1, GATHERED // (4 * self.rows.shape[1])))]
+        return Flat(torch.cat([self.rows[: self.colours], *maxima]), index, self.colours)
+
+    def convolved(self, weight: Tensor, bias: Tensor, relu: bool) -> Flat:
+        """By (C', C, k, k) with k 1 or 3, reflected at the sides as the stacks are."""
+        kernel = weight.shape[-1]
+        matrix = weight.permute(2, 3, 1, 0).reshape(-1, weight.shape[0]).contiguous()
+        if kernel == 1:
+            rows = torch.addmm(bias, self.rows, matrix)
+            return Flat(rows.relu_() if relu else rows, self.index, self.colours)
+        down, across = (_reflected(n) for n in self.index.shape)
+        padded = self.index[down][:, across]
+        height, width = self.index.shape
+        windows = torch.stack([padded[y : y + height, x : x + width] for y in range(3) for x in range(3)])  # (9, H, W)
+        around, index = self._windows(windows)
+        alone = torch.arange(self.colours, device=around.device)[:, None].expand(-1, 9)
+        around = torch.cat([alone, around])
+        rows = weight.new_empty(len(around), weight.shape[0])
+        step = max(1, GATHERED // matrix.shape[0])
+        for start in range(0, len(around), step):
+            gathered = self.rows[around[start : start + step].flatten()].view(-1, matrix.shape[0])
+            torch.addmm(bias, gathered, matrix, out=rows[start : start + step])
+        return Flat(rows.relu_() if relu else rows, index, self.colours)
+
+    def _windows(self, windows: Tensor) -> tuple[Tensor, Tensor]:
+        """From the rows each output pixel sees, (k, h, w): those of the pixels that see no single colour (n, k), and the new index."""
+        first = windows[0]
+        single = (windows == first).all(0) & (first < self.colours)
+        mixed = (~single).flatten().nonzero().flatten()
+        index = first.clone().flatten()
+        index[mixed] = torch.arange(self.colours, self.colours + len(mixed), device=index.device)
+        return windows.flatten(1)[:, mixed].T.contiguous(), index.view_as(first)
+
+
+def _reflected(n: int) -> Tensor:
+    """0..n-1 with one reflected number on each side."""
+    return torch.tensor([min(1, n - 1), *range(n), max(0, n - 2)])
+
+
+def encode_flat(stack: ConvStack, picture: Tensor, taps: Iterable[str], checkpoint: Checkpoint = no_checkpoint) -> dict[str, Tensor]:
+    """What `stack(picture, taps)` gives, sooner where the (1, 3, H, W) picture has few colours and large regions."""
+    flat = Flat.of(picture) if picture.device.type == "cpu" else None
+    wanted = set(taps)
+    out: dict[str, Tensor] = {}
+    for number, spec in enumerate(stack.specs):
+        if flat is None or spec.upsample or flat.share > DENSE_ABOVE:
+            x = picture if flat is None else flat.dense()
+            rest = stack(x, wanted - out.keys(), first=number)
+            return out | {tap: rest[tap] for tap in wanted - out.keys()}
+        checkpoint()
+        flat = _layer(flat, stack, spec)
+        if spec.tap in wanted:
+            out[spec.tap] = flat.dense()
+            if len(out) == len(wanted):
+                break
+    return out
+
+
+def _layer(flat: Flat, stack: ConvStack, spec: ConvSpec) -> Flat:
+    layer = stack.get_submodule(spec.name)
+    weight = layer.get_parameter("weight")
+    if flat.rows.dtype != weight.dtype:
+        flat = Flat(flat.rows.to(weight.dtype), flat.index, flat.colours)
+    return (flat.pooled() if spec.pool else flat).convolved(weight, layer.get_parameter("bias"), spec.relu)
