@@ -15,6 +15,8 @@ from .desk import INPUTS, KNOBS, PICKED, RESTORED, RESUMED, RESUMED_KNOBS, SHOWN
 from .files import publish
 from .gallery import Cards, Gallery
 from .grid import Grid, Sheet, Sheets, grid_texts
+from .history import History, history_texts
+from .history_desk import HistoryDesk, wire_history
 from .knobs import FIRST, SLIDERS, acts, changes_of, control
 from .map_tools import MapTools
 from .painter import Painter
@@ -102,11 +104,12 @@ def build_create(desk: Desk, words: Words, stamp: gr.Number, links: LinkDesk, de
                 reset = words.add(gr.Button(t("action.reset"), elem_id="reset"), value="action.reset")
             link_field.render()
             notes = words.add(Notes(items=note_items(view), texts=notes_texts("en"), elem_id="notes"), texts=notes_texts)
+        history = words.add(History(texts=history_texts("en"), elem_id="history"), texts=history_texts)
     gallery = Gallery(cards.value("en"), texts=texts("en", "gallery."), elem_id="gallery")
     words.add(gallery, value=cards.value, texts=lambda lang: texts(lang, "gallery."))
 
     # -- wiring -----------------------------------------------------------------------
-    by_name |= {"painter": painter, "compare": compare, "notes": notes, "download": download}
+    by_name |= {"painter": painter, "compare": compare, "notes": notes, "download": download, "history": history}
     by_name |= {"model": models, "method": method, "size": size, "live": live, "by": auto.by}
 
     def components(names: tuple[str, ...]) -> list[Any]:
@@ -140,14 +143,17 @@ def build_create(desk: Desk, words: Words, stamp: gr.Number, links: LinkDesk, de
     seen(resumed.then, _RESUMED)
     resumed.then(desk.live, **rendering)
     seen(gallery.pick(desk.pick, None, components(PICKED), **uploads).then)
+    back = wire_history(history, HistoryDesk(links), by_name)
+    seen(back.then)
+    back.then(desk.live, **rendering)  # paints the baseline beside it
     changed = models.input(desk.model, components(KNOBS), components(KNOBS), **_QUIET)
     seen(changed.then)
     changed.then(desk.live, **rendering)
     models.change(lambda name: tick_style(desk, name), models, ticks, **_QUIET)
     method.input(desk.method, [models, method], components(SLIDERS), **_QUIET)
-    back = reset.click(desk.reset, models, components(KNOBS), **_QUIET)
-    seen(back.then)
-    back.then(desk.live, **rendering)
+    usual = reset.click(desk.reset, models, components(KNOBS), **_QUIET)
+    seen(usual.then)
+    usual.then(desk.live, **rendering)
     seen(demo.load)
     wire_links(links, by_name, link, link_field)
     return by_name

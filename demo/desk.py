@@ -21,6 +21,7 @@ from .faults import told
 from .files import Pictures, publish
 from .gallery import Example, load_examples
 from .guard import Limiter, check
+from .history import entry
 from .knobs import SLIDERS, acts, in_order, named, visibility
 from .models import model_states
 from .painter import SIDES, empty_value, to_label_maps
@@ -36,7 +37,7 @@ RESTORED = ("painter", "notes", *KNOBS)
 RESUMED_KNOBS = ("live", *KNOBS)
 RESUMED = ("painter", "notes", *RESUMED_KNOBS)
 PICKED = ("painter", "compare", "notes", "download", *KNOBS)
-SHOWN = ("compare", "notes", "download", "size")
+SHOWN = ("compare", "notes", "download", "size", "history")
 
 
 @dataclass(frozen=True)
@@ -179,14 +180,18 @@ class Desk:
     async def _stream(self, values: Values, *, force: bool, request: gr.Request, awaited: bool = False) -> AsyncIterator[Any]:
         session = self.sessions.get(request.session_hash)
         before: View | None = None
+        made = session.made
         stream = self.studio.render(
             session, lambda: self.job(session, values),
             stamp=int(values.stamp or 0), force=force, live=bool(values.live), awaited=awaited,
         )  # fmt: skip
         try:
             async for view in stream:
-                yield in_order(SHOWN, view_updates(view, before))
-                before = view
+                changes = view_updates(view, before)
+                if session.made is not None and session.made is not made:
+                    changes["history"] = gr.update(value=entry(session.made))
+                yield in_order(SHOWN, changes)
+                before, made = view, session.made
         finally:
             await stream.aclose()  # type: ignore[attr-defined]
         if before is not None and before.state == "done":

@@ -289,8 +289,8 @@ class Sheets:
         yield True
 
     async def _finish(self, sheet: Sheet, name: Name, job: Job, result: RenderResult) -> None:
-        path = await asyncio.to_thread(self.desk.studio.publish_result, job, result)
-        sheet.set(name, state="done", key=_key(job), picture=path, seconds=f"{result.timings['total']:.1f}", error=None, stale=False)
+        made = await asyncio.to_thread(self.desk.studio.publish_result, job, result)
+        sheet.set(name, state="done", key=_key(job), picture=made.path, seconds=f"{result.timings['total']:.1f}", error=None, stale=False)
         if sheet.opened is None:
             sheet.opened = name
 

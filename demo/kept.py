@@ -11,10 +11,12 @@ import secrets
 import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
+import numpy as np
 from PIL import Image
 
 from scsa_core import __version__
@@ -26,6 +28,7 @@ from scsa_core.labels import LabelMap, default_region
 from scsa_core.recipe import Recipe
 
 from .gallery import Example
+from .painter import MAX_MAP_SIDE, SIDES
 from .text import t
 
 SIDE = 512
@@ -35,6 +38,19 @@ _PICTURES = ("content", "style", "result", "baseline")
 
 class KeptRender(Example):
     """A kept render as an example: it is put on the desk the same way."""
+
+    @classmethod
+    def of(cls, recipe: Recipe, files: Mapping[str, Path], name: str) -> Self:
+        """files: content, style, result, and baseline where there is one. Raises ImageError, KeyError."""
+        sizes = {side: load_image(files[side]).size for side in SIDES}
+        maps = tuple(_paintable(m, sizes[side]) for m, side in zip((recipe.content_map, recipe.style_map), SIDES, strict=True))
+        regions = {r.id: r for m in reversed(maps) for r in m.regions} or {0: default_region(0)}
+        return cls(
+            name=name, title="", line="", content=files["content"], style=files["style"], size=sizes["content"],
+            content_map=maps[0], style_map=maps[1], regions=tuple(regions[k] for k in sorted(regions)), links=recipe.links or {},
+            knobs=recipe.knobs.as_dict(), backbone=recipe.backbone, method=recipe.method, result=files["result"],
+            baseline=files.get("baseline"),
+        )  # fmt: skip
 
     def words(self, lang: str) -> tuple[str, str]:
         return t("link.title", lang), ""
@@ -64,11 +80,9 @@ class KeptRenders:
         pictures = {"content": request.content, "style": request.style, "result": load_image(result)}
         if baseline is not None:
             pictures["baseline"] = load_image(baseline)
-        recipe = Recipe(
-            app_version=__version__, backbone=request.backbone, weights="", method=request.method, knobs=request.knobs,
-            size=working_size(request.content.size, request.knobs.size)[0], content_map=_small(request.content_map),
-            style_map=_small(request.style_map), links=request.links,
-        )  # fmt: skip
+        size = working_size(request.content.size, request.knobs.size)[0]
+        small = replace(request, content_map=_small(request.content_map), style_map=_small(request.style_map))
+        recipe = Recipe.asked(small, __version__, size)
         self.folder.mkdir(parents=True, exist_ok=True)
         partial = self.folder / f".{key}"
         partial.mkdir()
@@ -95,22 +109,13 @@ class KeptRenders:
             record = json.loads((here / "record.json").read_text(encoding="utf-8"))
             expires = float(record["created"]) + self._seconds
             recipe = Recipe.from_text(record["recipe"])
-            size = load_image(here / "content.jpg").size
+            files = {name: here / f"{name}.jpg" for name in _PICTURES if (here / f"{name}.jpg").is_file()}
+            example = KeptRender.of(recipe, files, f"kept-{key[:8]}")
         except (OSError, ValueError, KeyError, TypeError, RecipeError, ImageError) as error:
             raise gone from error
         if expires < self._surely():
             shutil.rmtree(here, ignore_errors=True)
             raise gone
-        files = {name: here / f"{name}.jpg" for name in _PICTURES}
-        blank = LabelMap.from_ids(_blank())
-        maps = (recipe.content_map or blank, recipe.style_map or blank)
-        regions = {r.id: r for m in reversed(maps) for r in m.regions} or {0: default_region(0)}
-        example = KeptRender(
-            name=f"kept-{key[:8]}", title="", line="", content=files["content"], style=files["style"], size=size,
-            content_map=maps[0], style_map=maps[1], regions=tuple(regions[k] for k in sorted(regions)), links=recipe.links or {},
-            knobs=recipe.knobs.as_dict(), backbone=recipe.backbone, method=recipe.method, result=files["result"],
-            baseline=files["baseline"] if files["baseline"].is_file() else None,
-        )  # fmt: skip
         return Kept(key, example, expires)
 
     def sweep(self) -> None:
@@ -147,15 +152,18 @@ def _small(found: LabelMap | None) -> LabelMap | None:
     return found.resized((max(1, round(found.size[0] * k)), max(1, round(found.size[1] * k))))
 
 
+def _paintable(found: LabelMap | None, picture: tuple[int, int]) -> LabelMap:
+    """The map; one without a region of its own at a size that a person can paint on."""
+    if found is not None and found.ids.any():
+        return found
+    k = min(1.0, MAX_MAP_SIDE / max(picture))
+    width, height = (max(1, round(n * k)) for n in picture)
+    return LabelMap.from_ids(np.zeros((height, width), np.uint8), found.regions if found else ())
+
+
 def _jpeg(image: Image.Image) -> bytes:
     image = image.convert("RGB")
     image.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)  # a copy: `convert` may give back the picture itself
     out = io.BytesIO()
     image.save(out, "JPEG", quality=92, subsampling=0)
     return out.getvalue()
-
-
-def _blank() -> object:
-    import numpy as np
-
-    return np.zeros((8, 8), np.uint8)

@@ -66,6 +66,7 @@ SIDES = ("content", "style")
 
 _WEB = Path(__file__).parent / "web"
 _SCRIPTS = (
+    "kept.js",
     "painter_state.js",
     "painter_shape.js",
     "painter_png.js",

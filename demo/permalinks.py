@@ -11,6 +11,7 @@ from typing import Any
 
 import gradio as gr
 
+from scsa_core.engine import RenderRequest
 from scsa_core.errors import LinkGone
 
 from .desk import INPUTS, PICKED, Desk, Values, view_updates
@@ -43,26 +44,33 @@ class LinkDesk:
         self._made: OrderedDict[tuple[str, str], tuple[str, float]] = OrderedDict()
 
     def keep(self, request: gr.Request, *values: Any) -> list[Any]:
-        """The shown result becomes a link: [field, notes]."""
+        """The shown result becomes a link: [field, notes, history]."""
         session = self.desk.sessions.get(request.session_hash)
         try:
             job = self.desk.job(session, Values.of(values))
             shown = isinstance(job, Job) and session.full is not None and session.shown == job.fingerprint()
             if not isinstance(job, Job) or not shown:
-                return [gr.skip(), gr.update(items=_items("error.link_not_shown", "error.do.link_render"))]
-            mark = session.key, job.fingerprint()
-            if mark not in self._made:
-                self.desk.may_make(request)
-                same = session.baseline_key == job.baseline_key() and session.view.baseline
-                baseline = Path(session.view.baseline) if same and session.view.baseline else None
-                self._made[mark] = self.kept.keep(job.request, Path(str(session.full)), baseline)
-                while len(self._made) > REMEMBERED:
-                    self._made.popitem(last=False)
-            key, expires = self._made[mark]
+                return [gr.skip(), gr.update(items=_items("error.link_not_shown", "error.do.link_render")), gr.skip()]
+            same = session.baseline_key == job.baseline_key() and session.view.baseline
+            baseline = Path(session.view.baseline) if same and session.view.baseline else None
+            linked = self.link(request, job.mark(), job.request, Path(str(session.full)), baseline)
         except Exception as error:
-            return [gr.skip(), gr.update(items={"error": told(error, "making a link").to_dict(), "notes": []})]
-        label = t("link.until", session.lang, date=_date(expires))
-        return [gr.update(value=f"?r={key}", label=label, visible=True), gr.skip()]
+            return [gr.skip(), gr.update(items={"error": told(error, "making a link").to_dict(), "notes": []}), gr.skip()]
+        label = t("link.until", session.lang, date=linked["until"])
+        return [gr.update(value=linked["path"], label=label, visible=True), gr.skip(), gr.update(linked=linked)]  # type: ignore[arg-type]
+
+    def link(
+        self, request: gr.Request, mark: str, made: RenderRequest, result: Path, baseline: Path | None = None
+    ) -> dict[str, str]:
+        """A result of this visitor becomes a link, once: {mark, path, until}. Raises ScsaError, OSError."""
+        known = str(request.session_hash), mark
+        if known not in self._made:
+            self.desk.may_make(request)
+            self._made[known] = self.kept.keep(made, result, baseline)
+            while len(self._made) > REMEMBERED:
+                self._made.popitem(last=False)
+        key, expires = self._made[known]
+        return {"mark": mark, "path": f"?r={key}", "until": _date(expires)}
 
     def open(self, key: str, request: gr.Request) -> list[Any]:
         """The page was opened by a link: outputs PICKED; nothing is rendered."""
@@ -95,7 +103,8 @@ def build_links(words: Words) -> tuple[gr.Button, gr.Textbox]:
 def wire_links(links: LinkDesk, parts: dict[str, Any], button: gr.Button, shown: gr.Textbox) -> None:
     """Wire the button. `parts`: the Create tab's components by name."""
     inputs = [parts[name] for name in INPUTS]
-    made = button.click(links.keep, inputs, [shown, parts["notes"]], trigger_mode="once", concurrency_limit=None, **_QUIET)
+    outputs = [shown, parts["notes"], parts["history"]]
+    made = button.click(links.keep, inputs, outputs, trigger_mode="once", concurrency_limit=None, **_QUIET)
     made.then(None, shown, shown, js=_COPY, **_QUIET)
 
 

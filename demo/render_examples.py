@@ -9,7 +9,7 @@ import sys
 from dataclasses import replace
 
 from scsa_core import Engine, RenderRequest, __version__, load_image
-from scsa_core.recipe import Recipe, embed, picture_sha256
+from scsa_core.recipe import Recipe, embed
 
 from .gallery import Example, load_examples
 from .settings import Settings
@@ -24,20 +24,7 @@ def render(engine: Engine, example: Example) -> None:
     )
     for name, one in (("result", request), ("baseline", replace(request, method="baseline"))):
         result = engine.render(one)
-        recipe = Recipe(
-            app_version=__version__,
-            backbone=one.backbone,
-            weights=result.weights,
-            method=one.method,
-            knobs=knobs,
-            size=result.image.size,
-            content_map=example.content_map,
-            style_map=example.style_map,
-            links=example.links or None,
-            content_sha256=picture_sha256(content),
-            style_sha256=picture_sha256(style),
-            warnings=tuple(note.text for note in result.notes),
-        )
+        recipe = replace(Recipe.of(result, __version__), seconds=0.0)  # the same file every time
         (example.content.parent / f"{name}.png").write_bytes(embed(result.image, recipe))
 
 

@@ -41,12 +41,19 @@ class Job:
     style_sha256: str = ""
 
     def fingerprint(self) -> str:
-        """Equal for jobs that paint the same picture."""
+        """Equal for jobs that paint the same picture from the same files."""
+        return _digest(self._pair(), *self._settings())
+
+    def mark(self) -> str:
+        """Equal for jobs that paint the same picture, whatever its files are called: on another server, on another day."""
+        return _digest(self.content_sha256, self.style_sha256, self.request.backbone, *self._settings())
+
+    def _settings(self) -> tuple[object, ...]:
         r = self.request
         assert r.knobs is not None
         maps = [m.digest() if m is not None else None for m in (r.content_map, r.style_map)]
         links = sorted((k, list(v)) for k, v in (r.links or {}).items())
-        return _digest(self._pair(), maps, links, r.method, r.knobs.as_dict())
+        return maps, links, r.method, r.knobs.as_dict()
 
     def baseline_key(self) -> str:
         """Equal for jobs that have the same baseline."""
@@ -80,6 +87,17 @@ class View:
     download: str | None = None
 
 
+@dataclass(frozen=True)
+class Made:
+    """A full result. path: its file. size: (width, height). recipe: its settings where the file has no room for the maps."""
+
+    job: Job
+    path: str
+    size: tuple[int, int]
+    seconds: str
+    recipe: str = ""
+
+
 class Run:
     """One attempt. interruptible: a newer change may stop it now."""
 
@@ -105,6 +123,7 @@ class Session:
         self.run: Run | None = None
         self.shown: str | None = None  # fingerprint of the last full result
         self.full: str | None = None  # its file, which `view.result` is not during a preview
+        self.made: Made | None = None  # the last one that was painted for this visitor
         self.baseline_key: str | None = None
         self.lang = "en"
         self.backbone = "lite"

@@ -24,14 +24,14 @@ from scsa_core.backbones.base import Capabilities
 from scsa_core.engine import RenderRequest, RenderResult
 from scsa_core.errors import Cancelled, OutOfMemory, ScsaError
 from scsa_core.images import encode_png, working_size
-from scsa_core.knobs import SIZES
+from scsa_core.knobs import SIZES, Knobs
 from scsa_core.notes import Note
 from scsa_core.progress import CancelToken, Progress
-from scsa_core.recipe import Recipe, embed
+from scsa_core.recipe import KEY, MAX_READ, MAX_WRITE, Recipe
 
 from .faults import told
 from .line import Line, Place
-from .session import Job, Run, Session, State, View
+from .session import Job, Made, Run, Session, State, View
 from .text import Said
 
 log = logging.getLogger("scsa.demo")
@@ -183,9 +183,10 @@ class Studio:
                 assert request.knobs is not None
                 request = dataclasses.replace(request, knobs=request.knobs.replace(size=smaller[-1]))
                 extra = (Said("note.smaller", {"size": job.request.knobs.size, "used": smaller[-1]}),)
-        path = await asyncio.to_thread(self.publish_result, job, result)
+        made = await asyncio.to_thread(self.publish_result, job, result)
         if session.run is not run:
             return
+        path, session.made = made.path, made
         notes = extra + tuple(_note(note, job) for note in result.notes)
         previous = session.full if session.full != path else session.view.previous
         session.full, session.shown = path, job.fingerprint()
@@ -269,12 +270,7 @@ class Studio:
         knobs = job.request.knobs
         assert knobs is not None
         size, _ = working_size(job.request.content.size, knobs.size)
-        args = {
-            "model": job.model, "method": job.request.method, "size": max(size),
-            "alpha1": f"{knobs.alpha1:g}", "alpha2": f"{knobs.alpha2:g}",
-        }  # fmt: skip
-        key = "compare.alt_plain" if job.request.method == "baseline" else "compare.alt_result"
-        return {"result": path, "preview": preview, "alt": Said(key, args)}
+        return {"result": path, "preview": preview, "alt": described(job.model, job.request.method, knobs, max(size))}
 
     def _adopt(self, session: Session, job: Job) -> None:
         """Show the job's own pictures to compare with; a baseline of other pictures goes."""
@@ -300,26 +296,20 @@ class Studio:
     def _publish_preview(self, image: Image.Image) -> str:
         return self.publish(encode_png(image), "preview.png")
 
-    def publish_result(self, job: Job, result: RenderResult) -> str:
-        """A PNG that carries its recipe; its path."""
-        request = result.request
-        assert request.knobs is not None
-        recipe = Recipe(
-            app_version=__version__,
-            backbone=request.backbone,
-            weights=result.weights,
-            method=request.method,
-            knobs=request.knobs,
-            size=result.image.size,
-            content_map=request.content_map,
-            style_map=request.style_map,
-            links=request.links,
-            content_sha256=job.content_sha256,
-            style_sha256=job.style_sha256,
-            seconds=result.timings.get("total", 0.0),
-            warnings=tuple(note.text for note in result.notes),
-        )
-        return self.publish(embed(result.image, recipe), f"scsa-{request.backbone}-{request.method}-{max(result.image.size)}.png")
+    def publish_result(self, job: Job, result: RenderResult) -> Made:
+        """Write a PNG that carries its recipe."""
+        request, size = result.request, result.image.size
+        recipe = Recipe.of(result, __version__, hashes=(job.content_sha256, job.style_sha256))
+        whole = recipe.to_text(MAX_READ)
+        text = whole if len(whole) <= MAX_WRITE else recipe.to_text()
+        path = self.publish(encode_png(result.image, {KEY: text}), f"scsa-{request.backbone}-{request.method}-{max(size)}.png")
+        return Made(job, path, size, f"{result.timings.get('total', 0.0):.1f}", "" if text is whole else whole)
+
+
+def described(model: str, method: str, knobs: Knobs, side: int) -> Said:
+    """A result's settings in words. model: its title. side: the long one, in pixels."""
+    args = {"model": model, "method": method, "size": side, "alpha1": f"{knobs.alpha1:g}", "alpha2": f"{knobs.alpha2:g}"}
+    return Said("compare.alt_plain" if method == "baseline" else "compare.alt_result", args)
 
 
 def _note(note: Note, job: Job) -> Said:

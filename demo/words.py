@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .words_history import HISTORY_TEXT
 from .words_study import STUDY_TEXT
 
 TEXT: dict[str, tuple[str, str]] = {
@@ -420,7 +421,7 @@ TEXT: dict[str, tuple[str, str]] = {
     "family.sam.licence": ("Apache-2.0", "Apache-2.0"),
 }
 
-TEXT |= STUDY_TEXT
+TEXT |= STUDY_TEXT | HISTORY_TEXT
 
 EXAMPLE_ZH: dict[str, tuple[str, str]] = {
     "astronaut_in_edo": ("江户的宇航员", "肖像：头发、皮肤和衣服各自取自对应部分；发簪没有用到。"),

@@ -12,7 +12,7 @@ import json
 import re
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from scsa_core.images import encode_png, open_image
 from scsa_core.knobs import ALL_METHODS, Knobs, Method
 from scsa_core.labels import LabelMap, Region, default_region
 from scsa_core.pairing import Pairing
-from scsa_core.request import RenderResult
+from scsa_core.request import RenderRequest, RenderResult
 
 KEY = "scsa"
 SCHEMA = 1
@@ -54,28 +54,43 @@ class Recipe:
     maps_left_out: bool = False
 
     @classmethod
-    def of(cls, result: RenderResult, app_version: str, warnings: tuple[str, ...] = ()) -> Recipe:
-        """What made a result."""
-        request = result.request
+    def asked(cls, request: RenderRequest, app_version: str, size: tuple[int, int]) -> Recipe:
+        """What makes a picture of `size`, as far as the request knows: without weights, hashes, time and warnings."""
         assert request.knobs is not None
         return cls(
             app_version=app_version,
             backbone=request.backbone,
-            weights=result.weights,
+            weights="",
             method=request.method,
             knobs=request.knobs,
-            size=result.image.size,
+            size=size,
             content_map=request.content_map,
             style_map=request.style_map,
             links=request.links,
-            content_sha256=picture_sha256(request.content),
-            style_sha256=picture_sha256(request.style),
-            seconds=result.timings["total"],
-            warnings=warnings,
         )
 
-    def to_text(self) -> str:
-        """JSON under 200 kB; larger maps are left out and said to be."""
+    @classmethod
+    def of(
+        cls, result: RenderResult, app_version: str, warnings: tuple[str, ...] | None = None, hashes: tuple[str, str] | None = None
+    ) -> Recipe:
+        """What made a result. warnings: its own notes where absent. hashes: of content and style, where they are known already."""
+        request = result.request
+        content_sha256, style_sha256 = hashes or (picture_sha256(request.content), picture_sha256(request.style))
+        return replace(
+            cls.asked(request, app_version, result.image.size),
+            weights=result.weights,
+            content_sha256=content_sha256,
+            style_sha256=style_sha256,
+            seconds=result.timings.get("total", 0.0),
+            warnings=tuple(note.text for note in result.notes) if warnings is None else warnings,
+        )
+
+    def request(self, content: Image.Image, style: Image.Image) -> RenderRequest:
+        """What to ask of the engine for the same picture, given its two pictures."""
+        return RenderRequest(content, style, self.content_map, self.style_map, self.links, self.backbone, self.method, self.knobs)
+
+    def to_text(self, limit: int = MAX_WRITE) -> str:
+        """JSON of at most `limit` characters; larger maps are left out and said to be."""
         value: dict[str, Any] = {
             "schema": SCHEMA,
             "app_version": self.app_version,
@@ -92,7 +107,7 @@ class Recipe:
         }
         maps = {which: _pack(m) for which, m in (("content_map", self.content_map), ("style_map", self.style_map)) if m}
         text = json.dumps(value | maps)
-        return text if len(text) <= MAX_WRITE else json.dumps(value | {"maps_left_out": True})
+        return text if len(text) <= limit else json.dumps(value | {"maps_left_out": True})
 
     @classmethod
     def from_text(cls, text: str) -> Recipe:

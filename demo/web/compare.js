@@ -62,6 +62,7 @@ class Compare {
     this.flipped = false;
     this.zoom = { scale: 1, x: 0, y: 0 };
     this.pointers = new Map();
+    this.lent = null; // {url, alt}: a result that the history lends as the kept one
     this.build();
     this.listen();
     watch("value", () => this.receive());
@@ -89,7 +90,7 @@ class Compare {
     this.select = el("select", "cv-select");
     this.select.addEventListener("change", () => { this.against = this.select.value; this.refresh(); });
     this.vs = el("span", "cv-vs", { "aria-hidden": "true" }, "vs");
-    this.keepButton = this.button("cv-button", () => trigger("keep_now", {}));
+    this.keepButton = this.button("cv-button", () => { this.lend(null); trigger("keep_now", {}); });
     this.zoomOut = this.button("cv-button cv-square", () => this.zoomBy(1 / 1.5));
     this.zoomFit = this.button("cv-button", () => this.fit());
     this.zoomIn = this.button("cv-button cv-square", () => this.zoomBy(1.5));
@@ -126,7 +127,9 @@ class Compare {
   // ------------------------------------------------------------ from Python
 
   receive() {
+    const kept = this.value.kept?.path;
     this.value = props.value && typeof props.value === "object" ? props.value : {};
+    if (this.value.kept?.path !== kept) this.lend(null); // Keep was pressed since
     if (this.value.w > 0 && this.value.h > 0) this.stage.style.setProperty("--cv-aspect", `${this.value.w} / ${this.value.h}`);
     this.refresh();
   }
@@ -141,7 +144,18 @@ class Compare {
     this.refreshStatus();
   }
 
-  url(name) { return this.value[name]?.url ?? null; }
+  /** A result of the history stands in for the kept one. */
+  lend(lent) {
+    if (this.lent) URL.revokeObjectURL(this.lent.url);
+    this.lent = lent;
+  }
+
+  url(name) { return (name === "kept" ? this.lent?.url : null) ?? this.value[name]?.url ?? null; }
+
+  otherAlt(name) {
+    if (name === "kept" && this.lent) return this.lent.alt;
+    return this.word(name === "previous" || name === "kept" ? `compare.${name}` : `compare.alt_${name}`);
+  }
 
   /** What is compared with: the choice, or the first that is there. */
   shown() {
@@ -187,7 +201,7 @@ class Compare {
     this.empty.hidden = Boolean(this.url("result") || this.url("content"));
 
     const other = this.shown();
-    this.other.show(other ? this.url(other) : null, other ? this.word(other === "previous" || other === "kept" ? `compare.${other}` : `compare.alt_${other}`) : "");
+    this.other.show(other ? this.url(other) : null, other ? this.otherAlt(other) : "");
     this.result.show(this.url("result"), this.alt());
     this.other.tag.textContent = other ? this.word(`compare.${other}`) : "";
     this.result.tag.textContent = this.word("compare.result");
@@ -327,6 +341,11 @@ class Compare {
     this.root.addEventListener("keyup", (event) => { if (event.key.toLowerCase() === "o") this.flip(false); });
     this.root.addEventListener("focusout", (event) => { if (!this.root.contains(event.relatedTarget)) this.flip(false); });
     new ResizeObserver(() => this.applyZoom()).observe(this.stage);
+    this.root.addEventListener("cv-lend", ({ detail }) => {
+      this.lend({ url: URL.createObjectURL(detail.file), alt: detail.alt });
+      this.against = "kept";
+      this.refresh();
+    });
     window.addEventListener("offline", () => this.root.classList.add("cv-offline"));
     window.addEventListener("online", () => this.root.classList.remove("cv-offline"));
   }

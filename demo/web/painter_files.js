@@ -11,14 +11,6 @@ class Files {
     this.added = { content: null, style: null }; // undo entry of a picture that Python may still refuse
   }
 
-  /** What Python gets for an uploaded file. */
-  record(file, { path, url }) {
-    return {
-      path, url: url ?? null, size: file.size, orig_name: file.name || null, mime_type: file.type || null,
-      is_stream: false, meta: { _type: "gradio.FileData" },
-    };
-  }
-
   refuse(name, reason, key) {
     const pane = this.app.paneOf(name);
     const kept = pane.filled ? ` ${this.app.words.get("kept_previous")}` : "";
@@ -50,7 +42,7 @@ class Files {
     if (image) this.show(name, image);
     let record;
     try {
-      record = this.record(file, await this.upload(file));
+      record = fileRecord(file, await this.upload(file));
     } catch {
       if (turn !== this.latest[name]) return;
       this.takeBack(name);
@@ -137,7 +129,7 @@ class Files {
     pane.setBusy("importing");
     try {
       const records = [];
-      for (const file of files.slice(0, 4)) records.push(this.record(file, await this.upload(file)));
+      for (const file of files.slice(0, 4)) records.push(fileRecord(file, await this.upload(file)));
       app.incoming = { side: name, files: records };
       app.send("import", { side: name });
     } catch {

@@ -10,38 +10,11 @@ const LOOK_EVERY_MS = 4000;
 const ANSWER_MS = 150; // other tabs answer well within it
 const AUTOMATIC = ["auto", "load"]; // maps that nobody changed by hand
 
-/** A small promise around IndexedDB. */
-class Store {
-  open() {
-    return (this.opened ??= new Promise((done, fail) => {
-      const request = indexedDB.open("scsa-studio", 1);
-      request.onupgradeneeded = () => request.result.createObjectStore("tabs", { keyPath: "id" });
-      request.onsuccess = () => done(request.result);
-      request.onerror = () => fail(request.error);
-    }));
-  }
-
-  async run(mode, work) {
-    const database = await this.open();
-    return new Promise((done, fail) => {
-      const transaction = database.transaction("tabs", mode);
-      const request = work(transaction.objectStore("tabs"));
-      transaction.oncomplete = () => done(request.result);
-      transaction.onerror = transaction.onabort = () => fail(transaction.error);
-    });
-  }
-
-  get(id) { return this.run("readonly", (tabs) => tabs.get(id)); }
-  all() { return this.run("readonly", (tabs) => tabs.getAll()); }
-  put(record) { return this.run("readwrite", (tabs) => tabs.put(record)); }
-  drop(id) { return this.run("readwrite", (tabs) => tabs.delete(id)); }
-}
-
 class Keep {
   constructor(app) {
     this.app = app;
     this.place = "top";
-    this.store = new Store();
+    this.store = new Store("scsa-studio", ["tabs"]);
     this.savedV = null;
     this.server = null; // which run of the server this page talks to
     this.root = el("div", "sp-ask sp-kept", { role: "status" });
@@ -51,6 +24,7 @@ class Keep {
     this.knobs = window.scsaKnobs ?? null; // as the page's fields hold them; create.py says when they change
     this.automatic = false; // whether restored maps had been left as Auto or an example made them
     this.listenToKnobs();
+    this.listenToHistory();
     this.listenToTabs();
     this.watchServer();
   }
@@ -106,6 +80,16 @@ class Keep {
     document.addEventListener("scsa-knobs", onKnobs);
   }
 
+  /** The history asks for the file behind a picture, which is smaller than the server's copy. */
+  listenToHistory() {
+    const onAsked = ({ detail }) => {
+      if (this.app.root?.isConnected === false) return document.removeEventListener("scsa-picture", onAsked);
+      const side = SIDES.map((name) => this.app.sides[name]).find(({ picture, image }) => image && picture?.path === detail.path);
+      if (side) detail.file = this.app.files.sources.get(side.image) ?? null;
+    };
+    document.addEventListener("scsa-picture", onAsked);
+  }
+
   /** Tabs answer each other: which records belong to one that is open. */
   listenToTabs() {
     if (typeof BroadcastChannel === "undefined") return;
@@ -156,12 +140,12 @@ class Keep {
       steps: this.steps(), knobs: this.knobs, automatic: this.isAutomatic(),
     };
     try {
-      await this.store.put(record);
+      await this.store.put("tabs", record);
       this.savedV = v;
       this.root.closest(".sp-root")?.setAttribute("data-kept", String(v));
     } catch (error) {
       this.broken = true; // said once; painting goes on
-      this.say(error?.name === "QuotaExceededError" ? "kept_full" : "kept_none");
+      this.say(isFull(error) ? "kept_full" : "kept_none");
     }
   }
 
@@ -174,7 +158,7 @@ class Keep {
     try {
       if (!this.id) return;
       const open = await this.openTabs();
-      const own = await this.store.get(this.id);
+      const own = await this.store.get("tabs", this.id);
       if (open.has(this.id)) this.id = this.tabId(true); // a copy of a tab that is still open goes its own way
       this.claimed = true;
       if (own) {
@@ -183,8 +167,8 @@ class Keep {
         return;
       }
       const limit = Date.now() - KEEP_DAYS * 864e5;
-      const others = (await this.store.all()).filter((record) => !open.has(record.id)).sort((a, b) => b.at - a.at);
-      for (const [k, old] of others.entries()) if (k >= KEEP_TABS || old.at < limit) await this.store.drop(old.id);
+      const others = (await this.store.all("tabs")).filter((record) => !open.has(record.id)).sort((a, b) => b.at - a.at);
+      for (const [k, old] of others.entries()) if (k >= KEEP_TABS || old.at < limit) await this.store.drop("tabs", old.id);
       const last = others.find((record) => record.at > limit);
       if (last) this.say("kept_offer", [["kept_bring_back", () => this.bringBack(last)]]);
     } catch {
@@ -245,7 +229,7 @@ class Keep {
       } catch { /* uploaded below */ }
     }
     const named = file instanceof File ? file : new File([file], "picture.png", { type: file.type || "image/png" });
-    return this.app.files.record(named, await this.app.files.upload(named));
+    return fileRecord(named, await this.app.files.upload(named));
   }
 
   // ------------------------------------------------------------ a server that goes and comes

@@ -3,6 +3,7 @@
 import base64
 import json
 import zlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,9 @@ from scsa_core.errors import LabelError, RecipeError
 from scsa_core.images import encode_png
 from scsa_core.knobs import Knobs
 from scsa_core.labels import LabelMap, Region
+from scsa_core.notes import Note
 from scsa_core.recipe import Recipe, embed, extract, inflate_ids, picture_sha256
+from scsa_core.request import RenderRequest, RenderResult
 
 MAP = LabelMap.from_ids(np.random.default_rng(0).integers(0, 3, (20, 30)), [Region(1, "sea <b>", "#0000ff")])
 
@@ -88,3 +91,18 @@ def test_a_small_text_cannot_inflate_into_a_large_map():
 def test_pictures_are_recognised_by_their_pixels():
     a, b = Image.new("RGB", (4, 2)), Image.new("RGB", (2, 4))
     assert picture_sha256(a) == picture_sha256(a.copy()) != picture_sha256(b)
+
+
+def test_a_recipe_of_a_result_knows_what_the_request_cannot():
+    photo, painting = Image.new("RGB", (32, 24), "red"), Image.new("RGB", (20, 20), "blue")
+    request = RenderRequest(photo, painting, MAP, MAP, {1: (0,)}, "lite", "sca", Knobs(alpha1=0.4))
+    result = RenderResult(Image.new("RGB", (64, 48)), {"total": 2.5}, (Note("no_maps", "No maps."),), request, 0, "cd34")
+    asked, made = Recipe.asked(request, "0.1.0", (64, 48)), Recipe.of(result, "0.1.0")
+    assert (asked.method, asked.knobs, asked.links, asked.size) == ("sca", Knobs(alpha1=0.4), {1: (0,)}, (64, 48))
+    assert (asked.weights, asked.content_sha256, asked.seconds, asked.warnings) == ("", "", 0.0, ())
+    assert made == replace(
+        asked, weights="cd34", content_sha256=picture_sha256(photo), style_sha256=picture_sha256(painting), seconds=2.5,
+        warnings=("No maps.",),
+    )  # fmt: skip
+    told = Recipe.of(result, "0.1.0", ("mine",), hashes=("aa", "bb"))
+    assert (told.warnings, told.content_sha256, told.style_sha256) == (("mine",), "aa", "bb")

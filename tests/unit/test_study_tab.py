@@ -192,11 +192,12 @@ def test_a_link_for_the_shown_result_only(tmp_path):
     def keep(**changes):
         return links.keep(ASKED, *[(values | changes)[name] for name in INPUTS])
 
-    field, _ = keep()
+    field, _, history = keep()
+    assert history["linked"]["path"] == field["value"] and history["linked"]["until"] in field["label"]
     key = field["value"].removeprefix("?r=")
     assert keep()[0]["value"] == field["value"]  # the same result is the same link
     assert len(list((host.settings.data / "links").iterdir())) == 1
-    _, notes = keep(alpha1=1.95)
+    _, notes, _ = keep(alpha1=1.95)
     assert notes["items"]["error"]["what"]["key"] == "error.link_not_shown"
     updates = links.open(key, SimpleNamespace(session_hash="else"))
     other = host.desk.sessions.get("else")

@@ -1,0 +1,96 @@
+"""The history as a person uses it: results stay through a reload, come back whole, stand beside another one, and go when told."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.browser.test_create import SLOW, Studio
+
+
+@pytest.fixture
+def studio(browser, app_url):
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    page = context.new_page()
+    page.set_default_timeout(SLOW)
+    opened = Studio(page, app_url)
+    yield opened
+    assert not opened.problems
+    context.close()
+
+
+def items(page, count):
+    page.wait_for_function("n => document.querySelectorAll('.hs-item').length === n", arg=count)
+    return page.locator(".hs-item")
+
+
+def press(page, action):
+    page.locator(f".hs-root [data-action={action}]").click()
+
+
+def test_results_stay_come_back_whole_and_go_when_told(studio):
+    page = studio.page
+    assert "appear here" in page.locator(".hs-line").inner_text() and page.locator(".hs-detail").is_hidden()
+    stored = studio.shown()
+    studio.size("256 px")
+    first = studio.repainted(stored)
+    items(page, 1)
+    studio.nudge("alpha1", "ArrowRight", 6)
+    second = studio.repainted(first)
+    items(page, 2)
+    page.locator("#gallery button").nth(1).click()
+    page.locator("#painter").get_by_text("Hair").first.wait_for()
+    page.reload()
+    page.locator("#painter").get_by_text("Hair").first.wait_for()
+    page.locator(".sp-root[data-kept]").wait_for()
+
+    items(page, 2).nth(0).focus()  # by keys alone: the older one is beside the newer one, Enter brings it back
+    page.keyboard.press("ArrowRight")
+    assert "α₁ 0.5" in page.evaluate("document.activeElement.getAttribute('aria-label')")
+    assert "Lite, SCSA, α₁ 0.5, α₂ 1.5, 256 pixels" in page.locator(".hs-words").inner_text()
+    page.keyboard.press("Enter")
+    page.locator("#painter").get_by_text("Greenery").first.wait_for()
+    studio.wait("Restored", "Up to date")
+    assert studio.shown() == first
+    page.wait_for_function("document.querySelector('#knob-alpha1 input[type=number]').value === '0.5'")
+    assert "256" in page.locator("#knob-size input").input_value()
+
+    items(page, 2).nth(0).click()
+    press(page, "compare")
+    page.wait_for_function("document.querySelector('#compare .cv-select').value === 'kept'")
+    lent = page.locator("#compare .cv-other img.cv-image")
+    page.wait_for_function("document.querySelector('#compare .cv-other img.cv-image').src.startsWith('blob:')")
+    assert "α₁ 0.8" in lent.get_attribute("alt") and second != first
+    press(page, "link")
+    page.wait_for_function("document.querySelector('.hs-words').textContent.includes('Link kept until 20')")
+    studio.shot("history-1440", full_page=True)
+
+    page.locator(".hs-item").nth(0).focus()
+    page.keyboard.press("Delete")
+    items(page, 1)
+    press(page, "undo")
+    assert "α₁ 0.8" in items(page, 2).nth(0).get_attribute("aria-label")
+    press(page, "clear")
+    press(page, "clear_yes")
+    items(page, 0)
+    page.reload()
+    page.locator("#painter").get_by_text("Greenery").first.wait_for()
+    items(page, 0)
+
+
+def test_a_browser_that_keeps_nothing_still_has_a_history_until_it_is_closed(browser, app_url):
+    page = browser.new_page(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    page.set_default_timeout(SLOW)
+    page.add_init_script("Object.defineProperty(window, 'indexedDB', { get() { throw new DOMException('no', 'SecurityError'); } })")
+    studio = Studio(page, app_url)
+    assert "keeps nothing here" in page.locator(".hs-line").inner_text()
+    page.locator("#knob-size input").click()
+    page.get_by_role("option", name="256 px").first.click()
+    page.locator("#compare .cv-render").click()
+    items(page, 1).first.click()
+    press(page, "restore")
+    page.wait_for_function("document.querySelector('.hs-status').textContent === 'Restored.'")
+    studio.wait("Restored", "Up to date")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 391
+    studio.shot("history-390", full_page=True)
+    assert not studio.problems
+    page.close()
