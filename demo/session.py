@@ -99,10 +99,10 @@ class Made:
 
 
 class Run:
-    """One attempt. interruptible: a newer change may stop it now."""
+    """One attempt. interruptible: a newer change may stop it now. paints: the job's fingerprint. whole: it does not stop at a preview."""
 
-    def __init__(self, stamp: int) -> None:
-        self.stamp = stamp
+    def __init__(self, stamp: int, paints: str = "", whole: bool = False) -> None:
+        self.stamp, self.paints, self.whole = stamp, paints, whole
         self.token = CancelToken()
         self.interruptible = True
         self.asked = False  # somebody pressed Cancel
@@ -156,12 +156,12 @@ class Session:
         if run is not None and run.stamp < stamp and run.interruptible:
             run.token.cancel()
 
-    def begin(self, stamp: int) -> Run:
+    def begin(self, stamp: int, paints: str = "", *, whole: bool = False) -> Run:
         """A new run; an older one stops."""
         self.drop()
         self.newest = max(self.newest, stamp)
         self.stale = False
-        self.run = Run(self.newest)
+        self.run = Run(self.newest, paints, whole)
         return self.run
 
     def cancel(self) -> bool:
@@ -177,6 +177,11 @@ class Session:
         if self.run is not None:
             self.run.token.cancel()
             self.run = None
+
+    def finishes(self, paints: str) -> bool:
+        """Whether this very picture is under way already, and not to stop at a preview."""
+        run = self.run
+        return run is not None and run.whole and run.paints == paints and not self.superseded(run)
 
     def superseded(self, run: Run) -> bool:
         """Whether something newer speaks for this visitor now."""

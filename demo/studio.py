@@ -79,7 +79,10 @@ class Studio:
                 session.drop()
                 yield self._show(session, state="idle", said=job, error=None)
                 return
-            same = session.shown == job.fingerprint() and session.full is not None
+            paints = job.fingerprint()
+            if not (force or awaited) and session.finishes(paints):
+                return  # Render was pressed right after the change that this is about
+            same = session.shown == paints and session.full is not None
             self._adopt(session, job)
             if same and not force:
                 session.drop()
@@ -90,7 +93,7 @@ class Studio:
                 session.drop()
                 yield self._show(session, state="stale", said=Said("status.stale"), more=False)
                 return
-            run = session.begin(stamp)
+            run = session.begin(stamp, paints, whole=force or awaited)
             async for view in self._run(session, run, job, skip_result=same and not force, whole=force or awaited):
                 yield view
         except Cancelled:

@@ -99,6 +99,22 @@ def test_a_live_render_that_would_take_long_stops_at_the_preview_unless_it_is_aw
     assert views[-1].state == "done" and not views[-1].preview
 
 
+def test_a_press_of_render_is_not_undone_by_the_change_before_it_that_arrives_late(files):
+    engine, session = FakeEngine(seconds=0.2, estimate=60.0), Session("a")
+    desk = studio(engine, files)
+
+    async def main(late):
+        pressed = asyncio.create_task(follow(desk, session, job, stamp=1))
+        while session.run is None:
+            await asyncio.sleep(0.01)
+        return await asyncio.gather(pressed, follow(desk, session, late, stamp=1, force=False))
+
+    pressed, late = asyncio.run(main(job))
+    assert late == [] and pressed[-1].state == "done"
+    pressed, late = asyncio.run(main(lambda: job(0.9)))  # another picture than the one under way: that is the newer wish
+    assert pressed[-1].state != "done" and late[-1].state == "stale"
+
+
 def test_the_newest_change_wins(files):
     engine, session = FakeEngine(seconds=0.4, estimate=2.0), Session("a")
     desk = studio(engine, files)
