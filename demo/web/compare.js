@@ -134,9 +134,9 @@ class Compare {
     this.refresh();
   }
 
-  receiveStatus() {
+  receiveStatus(status = props.status) {
     const before = this.status;
-    this.status = props.status ?? {};
+    this.status = status ?? {};
     const busy = BUSY.includes(this.status.state);
     if (busy && !BUSY.includes(before.state)) this.started = performance.now();
     clearInterval(this.timer);
@@ -348,6 +348,11 @@ class Compare {
     });
     window.addEventListener("offline", () => this.root.classList.add("cv-offline"));
     window.addEventListener("online", () => this.root.classList.remove("cv-offline"));
+    const lost = () => {
+      if (!this.root.isConnected) document.removeEventListener("scsa-lost", lost);
+      else if (BUSY.includes(this.status.state)) this.receiveStatus({ state: "failed", key: "status.lost" }); // until Python says more
+    };
+    document.addEventListener("scsa-lost", lost);
   }
 
   listenToStage() {

@@ -258,6 +258,7 @@ class Keep {
       if (this.server !== null && !this.lost) {
         this.lost = true;
         this.say("kept_lost");
+        document.dispatchEvent(new Event("scsa-lost")); // what was being rendered is lost with it
       }
       return;
     }

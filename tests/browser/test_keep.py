@@ -139,9 +139,15 @@ def test_a_killed_server_that_starts_again_gets_the_pictures_again(browser, tmp_
         blank = until_kept(page, lambda own: own["knobs"]["size"] == 256)
         page.evaluate("document.querySelector('#painter canvas').scrollIntoView({ block: 'center' })")
         studio.stroke()
-        held = until_kept(page, lambda own: own["maps"][0] != blank["maps"][0])
+        until_kept(page, lambda own: own["maps"][0] != blank["maps"][0])
+        page.wait_for_timeout(1500)
+        page.locator("#render").click()
+        page.locator("#compare .cv-status:is([data-state=previewing], [data-state=rendering])").wait_for()
+        held = page.evaluate(OWN)  # the stroke's end too
         server.kill()
         page.locator(".sp-kept[data-said=kept_lost]").wait_for(state="visible")
+        studio.wait("connection was lost while this rendered")  # and no clock goes on for it
+        assert page.locator("#compare .cv-cancel").is_hidden() and page.locator("#compare .cv-clock").inner_text() == ""
         studio.shot("kept_lost")
         server.start()
         page.locator(".sp-kept:is([data-said=kept_again], [data-said=kept_restored])").wait_for(state="visible")
