@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from PIL import Image, ImageCms, ImageOps, PngImagePlugin, UnidentifiedImageError
 from torch import Tensor
 
-from scsa_core.errors import ImageSizeError, UnreadableImage
+from scsa_core.errors import ImageError, ImageSizeError, UnreadableImage
 
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")
 _USE = "Use PNG, JPEG, WebP or TIFF."
@@ -54,8 +54,12 @@ def load_image(source: Source, limits: Limits = DEFAULT_LIMITS) -> Image.Image:
     _check_size(im, limits)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow warns of odd EXIF and palettes that it then reads
-        im = ImageOps.exif_transpose(im)
-        return _plain(_to_rgb(im))
+        try:
+            return _plain(_to_rgb(_upright(im)))
+        except (ImageError, MemoryError):
+            raise
+        except Exception as error:  # a colour space or palette that Pillow opens and cannot convert
+            raise UnreadableImage("The colours of this picture cannot be read.", hint="Save it as 8-bit RGB PNG.") from error
 
 
 def open_image(source: Any, limits: Limits = DEFAULT_LIMITS) -> Image.Image:
@@ -142,6 +146,16 @@ def _check_size(im: Image.Image, limits: Limits) -> None:
             size=im.size,
             hint="Use a larger picture.",
         )
+
+
+def _upright(im: Image.Image) -> Image.Image:
+    """Turned as its EXIF says; where that is damaged, as it lies."""
+    try:
+        return ImageOps.exif_transpose(im)
+    except MemoryError:
+        raise
+    except Exception:  # Pillow raises many kinds, among them SyntaxError
+        return im
 
 
 def _to_rgb(im: Image.Image) -> Image.Image:

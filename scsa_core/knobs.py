@@ -8,10 +8,10 @@ of its backbone and are merged in by `Knobs.for_family`.
 from __future__ import annotations
 
 import dataclasses
-import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, TypeGuard, cast, get_args
 
 from scsa_core.errors import KnobError
 
@@ -62,8 +62,8 @@ class Knobs:
     def __post_init__(self) -> None:
         for f in dataclasses.fields(self):
             value, limits = getattr(self, f.name), range_of(f.name)
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-                raise KnobError(f"{f.name} must be a number, not {value!r}", knob=f.name)
+            if not is_number(value):
+                raise KnobError(f"{f.name} must be a number, not {value!r:.40}", knob=f.name)
             if not limits.low <= value <= limits.high:
                 raise KnobError(
                     f"{f.name} must lie between {limits.low:g} and {limits.high:g}, not {value:g}", knob=f.name
@@ -95,12 +95,17 @@ class Knobs:
         kept: dict[str, float] = {}
         for f in dataclasses.fields(cls):
             value = values.get(f.name)
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+            if not is_number(value):
                 continue
             limits = range_of(f.name)
             value = min(max(value, limits.low), limits.high)
             kept[f.name] = round(value) if isinstance(f.default, int) else float(value)
         return cls().replace(**kept)
+
+
+def is_number(value: object) -> TypeGuard[int | float]:
+    """Whether a value is a number that a float can hold; integers that come as JSON have any length."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def range_of(name: str) -> Range:

@@ -148,3 +148,21 @@ def test_tensor_round_trip_resizes_pads_and_crops():
 def test_png_texts_survive():
     back = Image.open(io.BytesIO(encode_png(picture(), {"scsa": "é" * 400, "short": "a"})))
     assert back.text["scsa"] == "é" * 400 and back.text["short"] == "a"
+
+
+def test_a_damaged_orientation_leaves_the_picture_as_it_lies():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for damage in (exif.tobytes().replace(b"II*", b"II\xf7").replace(b"MM\0*", b"MM\0\xf7"), b"Exif\0\0", b"Exif\0\0" + b"\xff" * 30):
+        assert load_image(encoded(picture(), "PNG", exif=damage)).size == (40, 30)
+    assert load_image(encoded(picture(), "PNG", exif=exif.tobytes())).size == (30, 40)
+
+
+def test_colours_that_cannot_be_converted_are_said(monkeypatch):
+    monkeypatch.setattr("scsa_core.images._to_srgb", lambda im: im.convert("no such mode"))
+    with pytest.raises(UnreadableImage, match="colours") as caught:
+        load_image(picture())
+    assert caught.value.hint
+    monkeypatch.setattr("scsa_core.images._to_srgb", lambda im: (_ for _ in ()).throw(MemoryError))
+    with pytest.raises(MemoryError):
+        load_image(picture())

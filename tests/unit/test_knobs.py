@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from scsa_core.errors import KnobError
-from scsa_core.knobs import Knobs, range_of
+from scsa_core.knobs import Knobs, is_number, range_of
 
 
 def test_defaults_lie_in_their_ranges():
@@ -47,3 +47,13 @@ def test_clamped_survives_hostile_values():
 def test_unknown_range():
     with pytest.raises(KnobError):
         range_of("nothing")
+
+
+@pytest.mark.parametrize("value", [10**400, -(10**400), float("inf"), float("nan"), True, "1", None, [1]])
+def test_what_no_float_can_hold_is_no_number(value):
+    assert not is_number(value) and Knobs.clamped({"alpha1": value, "size": value}) == Knobs()
+    if value is not None:
+        with pytest.raises(KnobError, match="must be a number") as caught:
+            Knobs().replace(alpha1=value)
+        assert len(str(caught.value)) < 100
+    assert is_number(10**300) and Knobs.clamped({"alpha1": 10**300}).alpha1 == 2.0
