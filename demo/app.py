@@ -15,6 +15,7 @@ from scsa_core.errors import ScsaError
 
 from . import metrics
 from .auto import ways
+from .component import data_of
 from .create import On, build_create, build_grid
 from .desk import Desk
 from .guard import Guard, Limiter, RateLimit
@@ -22,6 +23,7 @@ from .header import Header, header_texts
 from .logs import RequestIds
 from .metrics import Watch
 from .models import Models, Shelf, models_texts
+from .page import Answered, Page
 from .permalinks import LinkDesk, open_links
 from .settings import ROOT, Settings
 from .study import build_study
@@ -43,8 +45,8 @@ def build_demo(settings: Settings, engine: Engine | None = None, *, watch: Watch
     watch.engine, watch.line = engine, desk.studio.line
     links = LinkDesk(desk, settings)
     keep = settings.keep_hours * 3600
-    demo: gr.Blocks
-    with gr.Blocks(title=t("page.title"), delete_cache=(3600, keep), analytics_enabled=False, fill_width=True) as demo:
+    demo: Page
+    with Page(title=t("page.title"), delete_cache=(3600, keep), analytics_enabled=False, fill_width=True) as demo:
         stamp = gr.Number(0, visible=False)
         code = gr.Textbox("", visible=False)
         header = words.add(Header(texts=header_texts("en"), lang="en", elem_id="header"), texts=header_texts, lang=language)
@@ -73,7 +75,7 @@ def build_demo(settings: Settings, engine: Engine | None = None, *, watch: Watch
             return [gr.update(**properties) for properties in words.updates(lang)]
 
         def switch(event: gr.EventData, request: gr.Request) -> list[Any]:
-            return speak(str((event._data or {}).get("lang", "en")), request)
+            return speak(str(data_of(event).get("lang", "en")), request)
 
         async def follow(request: gr.Request) -> AsyncIterator[list[Any]]:
             lang = desk.sessions.get(request.session_hash).lang
@@ -98,6 +100,7 @@ def build_demo(settings: Settings, engine: Engine | None = None, *, watch: Watch
         listed.stop(stop, None, None, queue=False, trigger_mode="multiple", **quiet)
         open_links(links, demo, parts)
         demo.unload(desk.close)
+    demo.language_of = lambda key: desk.sessions.get(key).lang
     if settings.preload:
         later = threading.Timer(PRELOAD_AFTER, _preload, args=(engine,))
         later.daemon = True
@@ -135,6 +138,7 @@ def launch_options(
             "routes": [*watched, *routes(Studies(settings.data, settings.database_url))],
             "middleware": [
                 Middleware(RequestIds),
+                Middleware(Answered),
                 Middleware(Guard),
                 Middleware(RateLimit, limiter=Limiter(settings.rate), proxies=settings.proxies),
                 Middleware(StudyRedirect),

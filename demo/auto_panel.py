@@ -18,7 +18,7 @@ from .auto import AUTOMATIC, numbers, state_of, value_with, ways
 from .desk import Desk
 from .exchange import path_of
 from .faults import told
-from .painter import SIDES, regions_of, to_label_maps
+from .painter import SIDES, links_of, regions_of, to_label_maps
 from .session import Session
 from .text import Said, Words, t
 
@@ -153,7 +153,7 @@ class AutoPanel:
         if only_untouched:
             now = to_label_maps(painter)
             mine = untouched.touched(now, session.automatic_maps)
-            kept = {int(k): tuple(v) for k, v in (painter.get("links") or {}).items()}
+            kept = links_of(painter)
             legend = regions_of(painter.get("regions") or [])
             content, style, links = untouched.fill(now, mine, (content, style), links, legend, kept)
             regions = [r for r in legend if r.id in mine] + [r for m in (content, style) for r in m.regions if r.id not in mine]

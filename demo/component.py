@@ -11,6 +11,11 @@ from gradio.data_classes import GradioModel
 from .theme import script, style
 
 
+def data_of(event: gr.EventData) -> Mapping[str, Any]:
+    """What the browser says of an event. Gradio does not check it, so anything but an object counts as nothing."""
+    return event._data if isinstance(event._data, Mapping) else {}
+
+
 class WebComponent(gr.HTML):
     """A `gr.HTML` whose looks and life are in `web/`. Other keyword arguments become props of its script.
 

@@ -16,6 +16,7 @@ from scsa_core.knobs import ALL_METHODS, Knobs, Method
 from scsa_core.labels import LabelMap
 
 from .auto import AutoMaps, state_of
+from .component import data_of
 from .exchange import Accepted, accept, import_maps, path_of, restore, restored_notes
 from .faults import told
 from .files import Pictures, publish
@@ -24,7 +25,7 @@ from .guard import Limiter, check
 from .history import entry
 from .knobs import SLIDERS, acts, in_order, named, visibility
 from .models import model_states
-from .painter import SIDES, empty_value, to_label_maps
+from .painter import SIDES, empty_value, links_of, to_label_maps
 from .session import Job, Session, Sessions, View
 from .settings import Settings
 from .studio import Studio
@@ -50,12 +51,13 @@ class Values:
     size: int
     knobs: Mapping[str, float]
     live: bool = True
-    stamp: float = 0
+    stamp: int = 0
 
     @classmethod
     def of(cls, values: Sequence[Any]) -> Values:
         """From a handler's inputs, in the order of INPUTS."""
         found = named(INPUTS, values)
+        found["stamp"] = _count(found["stamp"])
         knobs = {name: found.pop(name) for name in SLIDERS}
         return cls(knobs=knobs, **found)
 
@@ -89,7 +91,7 @@ class Desk:
         session.backbone = values.model
         content, style = (self.pictures.get(str(paths[side])) for side in SIDES)
         maps = _both(*to_label_maps(values.painter))
-        links = {int(k): tuple(v) for k, v in ((values.painter or {}).get("links") or {}).items()}
+        links = links_of(values.painter)
         request = RenderRequest(
             content=content.image,
             style=style.image,
@@ -160,7 +162,7 @@ class Desk:
 
     def note(self, stamp: float, live: bool, request: gr.Request) -> None:
         """A change was made. Runs outside the queue, so that it reaches a render under way."""
-        self.sessions.get(request.session_hash).note(int(stamp or 0), stops=bool(live))
+        self.sessions.get(request.session_hash).note(_count(stamp), stops=bool(live))
 
     async def live(self, request: gr.Request, *values: Any) -> AsyncIterator[Any]:
         """After a change."""
@@ -183,7 +185,7 @@ class Desk:
         made = session.made
         stream = self.studio.render(
             session, lambda: self.job(session, values),
-            stamp=int(values.stamp or 0), force=force, live=bool(values.live), awaited=awaited,
+            stamp=values.stamp, force=force, live=bool(values.live), awaited=awaited,
         )  # fmt: skip
         try:
             async for view in stream:
@@ -216,7 +218,7 @@ class Desk:
     def picture(self, painter: dict[str, Any] | None, event: gr.EventData, request: gr.Request) -> list[Any]:
         """A picture was dropped: outputs RESTORED."""
         session = self.sessions.get(request.session_hash)
-        side = str((event._data or {}).get("side"))
+        side = str(data_of(event).get("side"))
         path = path_of(painter, side) if side in SIDES else None
         if painter is None or path is None:
             return in_order(RESTORED, {})
@@ -292,7 +294,7 @@ class Desk:
     def pick(self, event: gr.EventData, request: gr.Request) -> list[Any]:
         """A card was pressed: outputs PICKED."""
         session = self.sessions.get(request.session_hash)
-        name = (event._data or {}).get("name")
+        name = data_of(event).get("name")
         example = next((e for e in self.examples if e.name == name), None)
         try:
             if example is None:
@@ -365,6 +367,11 @@ def _both(content: LabelMap | None, style: LabelMap | None) -> tuple[LabelMap | 
     if content is None and style is None:
         return None, None
     return content or blank, style or blank
+
+
+def _count(stamp: object) -> int:
+    """A count of the browser's, 0 where it is none."""
+    return int(stamp) if isinstance(stamp, int | float) and 0 <= stamp < 2**53 else 0
 
 
 def _method(name: str) -> Method:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from scsa_core.errors import LabelError
 from scsa_core.images import open_image
@@ -17,7 +18,7 @@ from scsa_core.pairing import Pairing
 from scsa_core.recipe import Recipe, extract
 
 from .files import Pictures, publish_picture
-from .painter import SIDES, from_label_maps, regions_of, to_label_maps
+from .painter import MAX_MAP_SIDE, SIDES, from_label_maps, links_of, regions_of, to_label_maps
 from .text import Said
 
 NEAR = 40.0
@@ -27,6 +28,8 @@ SIDE_WORDS = {"content": ("content", "photo"), "style": ("style", "paint")}
 """What tells in a file's name whose map it is: `1_sem.png` beside `1_paint_sem.png`."""
 LEGEND_KEYWORD = "scsa-map"
 MAX_LEGEND = 512 * 1024
+MAX_READ = 2 * MAX_MAP_SIDE
+"""Pixels a side that a map file is read at."""
 
 
 @dataclass(frozen=True)
@@ -101,12 +104,23 @@ def _links(value: object) -> dict[int, tuple[int, ...]]:
     return {k: tuple(v) for k, v in Pairing.from_object(value).links.items()}
 
 
-def _legend_of(pictures: Iterable[str], texts: Iterable[str]) -> Legend | None:
+def _open_map(path: str) -> Image.Image:
+    """A map file, thinned out to MAX_READ a side: it is painted on at half of that at most. Raises ImageError."""
+    found = open_image(path)
+    if max(found.size) > MAX_READ:
+        scale = MAX_READ / max(found.size)
+        info = found.info
+        found = found.resize((max(1, round(found.width * scale)), max(1, round(found.height * scale))), Image.Resampling.NEAREST)
+        found.info = info
+    return found
+
+
+def _legend_of(pictures: Iterable[Image.Image], texts: Iterable[str]) -> Legend | None:
     """The legend beside the maps, or the one that a map carries; None where there is neither."""
     for path in texts:
         return read_legend(Path(path).read_bytes())
-    for path in pictures:
-        text = open_image(path).info.get(LEGEND_KEYWORD)
+    for picture in pictures:
+        text = picture.info.get(LEGEND_KEYWORD)
         if isinstance(text, str):
             return read_legend(text.encode())
     return None
@@ -118,7 +132,8 @@ def import_maps(value: Mapping[str, Any], side: str, files: Sequence[tuple[str, 
     A JSON file among them, or one that a map carries, brings names, colours and links. Raises LabelError, ImageError.
     """
     is_json = [f[1].lower().endswith(".json") for f in files]
-    chosen = _by_side(side, [f for f, text in zip(files, is_json, strict=True) if not text])
+    named = _by_side(side, [f for f, text in zip(files, is_json, strict=True) if not text])
+    chosen = {name: _open_map(path) for name, path in named.items()}
     given = _legend_of(chosen.values(), [f[0] for f, text in zip(files, is_json, strict=True) if text])
     if not chosen and given is None:
         raise LabelError("there is no picture among the chosen files")
@@ -126,7 +141,7 @@ def import_maps(value: Mapping[str, Any], side: str, files: Sequence[tuple[str, 
     legend = {r.id: r for r in map(_region, value.get("regions") or [])} | dict(given.regions if given else {})
     new: dict[str, LabelMap] = {}
     if chosen:
-        by_id = [open_image(path).mode in ("L", "1", "I", "I;16") for path in chosen.values()]
+        by_id = [picture.mode in ("L", "1", "I", "I;16") for picture in chosen.values()]
         read = dict(zip(SIDES, read_maps(chosen.get("content"), chosen.get("style")), strict=True))
         new = {name: found for name, found in read.items() if found is not None}
         if all(by_id):
@@ -136,7 +151,7 @@ def import_maps(value: Mapping[str, Any], side: str, files: Sequence[tuple[str, 
     maps = {**old, **new}
     kept = legend if len(new) < len(SIDES) or given else {k: r for k, r in legend.items() if k == 0}
     regions = {**kept, **{r.id: r for m in new.values() for r in m.regions}}
-    links = {int(k): tuple(v) for k, v in (value.get("links") or {}).items()} if len(new) < len(SIDES) else {}
+    links = links_of(value) if len(new) < len(SIDES) else {}
     if given and given.links is not None:
         links = dict(given.links)
     return from_label_maps(

@@ -26,7 +26,7 @@ from scsa_core.knobs import ALL_METHODS
 from scsa_core.progress import CancelToken, Progress
 
 from .compare import compare_texts
-from .component import ModelComponent
+from .component import ModelComponent, data_of
 from .desk import Desk, Values
 from .faults import told
 from .knobs import SLIDERS
@@ -177,7 +177,7 @@ class Sheets:
     def open(self, event: gr.EventData, request: gr.Request) -> list[Any]:
         """A cell was pressed."""
         sheet = self.of(self.desk.sessions.get(request.session_hash))
-        for name in _names([_pair(event._data)]):
+        for name in _names([_pair(data_of(event))]):
             if sheet.cell(name).picture:
                 sheet.opened = name
         return self.updates(sheet, pictures=True)
@@ -185,7 +185,7 @@ class Sheets:
     async def paint(self, event: gr.EventData, request: gr.Request, *values: Any) -> AsyncIterator[list[Any]]:
         """Paint was pressed: one cell after another."""
         session = self.desk.sessions.get(request.session_hash)
-        async for updates in self.run(session, Values.of(values), _names((event._data or {}).get("cells"))):
+        async for updates in self.run(session, Values.of(values), _names(data_of(event).get("cells"))):
             yield updates
 
     async def run(self, session: Session, values: Values, names: Sequence[Name]) -> AsyncIterator[list[Any]]:

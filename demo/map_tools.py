@@ -11,6 +11,7 @@ import gradio as gr
 
 from scsa_core.errors import ScsaError
 
+from .component import data_of
 from .desk import Desk
 from .exchange import path_of
 from .links import Suggestions
@@ -40,8 +41,7 @@ class MapTools:
     async def resume(self, painter: Mapping[str, Any] | None, event: gr.EventData, request: gr.Request) -> list[Any]:
         """A browser brings back what it kept: the components of RESUMED."""
         session = self.desk.sessions.get(request.session_hash)
-        data = event._data if isinstance(event._data, Mapping) else {}
-        return await asyncio.to_thread(resume, self.desk, session, painter, data)
+        return await asyncio.to_thread(resume, self.desk, session, painter, data_of(event))
 
     async def suggest(self, painter: Mapping[str, Any] | None) -> Any:
         """Links for the maps as they are."""

@@ -34,13 +34,15 @@ import unicodedata
 import zlib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from gradio.data_classes import FileData, GradioModel
+from pydantic import Field
 
 from scsa_core.errors import LabelError
 from scsa_core.labels import LabelMap, Region, default_region
+from scsa_core.pairing import Pairing
 
 from .component import ModelComponent
 from .painter_text import TEXT_KEYS
@@ -55,6 +57,7 @@ __all__ = [
     "empty_value",
     "encode_map",
     "from_label_maps",
+    "links_of",
     "regions_of",
     "to_label_maps",
 ]
@@ -96,19 +99,23 @@ def painter_script() -> str:
     return '"use strict";\n' + "\n".join((_WEB / name).read_text(encoding="utf-8") for name in _SCRIPTS)
 
 
+Whole = Annotated[int, Field(ge=-(2**53), le=2**53)]
+"""A number that a browser can count to: a larger one could not be sent back."""
+
+
 class SideModel(GradioModel):
     """One picture and its map; w, h: the map's size, 0 where the browser shall choose it."""
 
     picture: FileData | None = None
-    w: int = 0
-    h: int = 0
+    w: Whole = 0
+    h: Whole = 0
     map: str | None = None
 
 
 class RegionModel(GradioModel):
     """A line of the legend."""
 
-    id: int
+    id: Whole
     name: str
     colour: str
 
@@ -123,11 +130,11 @@ class IncomingModel(GradioModel):
 class PainterModel(GradioModel):
     """The value as it travels. File fields are `FileData`, so that their paths are checked on the way in."""
 
-    v: int = 0
+    v: Whole = 0
     content: SideModel = SideModel()
     style: SideModel = SideModel()
     regions: list[RegionModel] = []
-    links: dict[str, list[int]] = {}
+    links: dict[str, list[Whole]] = {}
     by: str = "load"
     error: dict[str, str] | None = None
     incoming: IncomingModel | None = None
@@ -244,6 +251,11 @@ def to_label_maps(value: Mapping[str, Any] | None) -> tuple[LabelMap | None, Lab
     if all(found is None or not found.ids.any() for found in maps):
         return None, None
     return maps[0], maps[1]
+
+
+def links_of(value: Mapping[str, Any] | None) -> dict[int, tuple[int, ...]]:
+    """A value's links: content id -> style ids. Raises LabelError."""
+    return {k: tuple(v) for k, v in Pairing.from_object((value or {}).get("links") or {}).links.items()}
 
 
 def from_label_maps(

@@ -64,7 +64,7 @@ def knob_updates(desk: Desk, session: Session, given: Any) -> dict[str, Any]:
     for name in SLIDERS:
         try:
             value, limits = float(given[name]), range_of(name)
-        except (KeyError, TypeError, ValueError, KnobError):
+        except (KeyError, TypeError, ValueError, OverflowError, KnobError):
             continue
         if limits.low <= value <= limits.high:
             found[name] = gr.update(value=value)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import logging
-import math
 import threading
 import time
 import zlib
@@ -25,10 +24,12 @@ from numpy.typing import NDArray
 
 from scsa_core import registry
 from scsa_core.errors import Cancelled, LabelError, ScsaError
+from scsa_core.knobs import is_number
 from scsa_core.progress import CancelToken
 from scsa_core.segment import sam
 from scsa_core.segment.areas import Areas, find_areas
 
+from .component import data_of
 from .files import Picture, Pictures
 from .painter import MAX_MAP_SIDE, SIDES, encode_map
 from .session import Session, Sessions
@@ -96,7 +97,7 @@ class Clicks:
     async def select(self, event: gr.EventData, request: gr.Request) -> AsyncIterator[Any]:
         """The painter's event `select`; every answer is its property `selection`."""
         session = self.sessions.get(request.session_hash)
-        async for answer in self.answers(session, event._data or {}):
+        async for answer in self.answers(session, data_of(event)):
             yield gr.update(selection=answer)  # type: ignore[arg-type]
 
     async def answers(self, session: Session, data: Mapping[str, Any]) -> AsyncIterator[dict[str, Any]]:
@@ -180,6 +181,6 @@ def _whole(value: Any, least: int, most: int) -> int:
 
 def _within(value: Any, most: int) -> float:
     """A coordinate, brought into the picture."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if not is_number(value):
         raise LabelError("a coordinate is a number")
     return float(min(max(value, 0), most - 1e-3))

@@ -15,7 +15,7 @@ from PIL import Image
 from scsa_core.engine import RenderRequest
 from scsa_core.errors import Cancelled, KnobError, ScsaError, StudyError
 from scsa_core.images import load_image, working_size
-from scsa_core.knobs import ALL_METHODS, Knobs, Method
+from scsa_core.knobs import ALL_METHODS, Knobs, Method, is_number
 from scsa_core.labels import LabelMap
 from scsa_core.progress import CancelToken
 
@@ -23,7 +23,7 @@ from .desk import Desk
 from .exchange import path_of
 from .faults import told
 from .gallery import Example
-from .painter import SIDES, to_label_maps
+from .painter import SIDES, links_of, to_label_maps
 from .session import Session
 from .settings import Settings
 from .study_web import Studies
@@ -118,10 +118,9 @@ class StudyDesk:
             return [own, gr.skip(), t("study.add_none", lang)]
         try:
             content, style = (_bounded(self.desk.pictures.get(str(path)).image) for path in paths)
-            maps = to_label_maps(painter)
+            maps, links = to_label_maps(painter), links_of(painter)
         except ScsaError as error:
             return [own, gr.skip(), _said(error, lang)]
-        links = {int(k): tuple(v) for k, v in ((painter or {}).get("links") or {}).items()}
         return self._added(own, chosen, Source(self._name(own, lang), content, style, maps, links or None), lang)
 
     def add_upload(self, side: str, own: Own | None, chosen: list[str], path: str | None, request: gr.Request) -> list[Any]:
@@ -164,14 +163,15 @@ class StudyDesk:
         hide = [gr.update(visible=False)] * 3
         try:
             self.desk.may_make(request)
-            arms = self._arms(values[len(FORM) :], int(form["methods"]), lang)
+            arms = self._arms(values[len(FORM) :], _whole(form["methods"]), lang)
             chosen = [source for key in form["pairs"] or [] if (source := self._source(own, key, lang)) is not None]
             from scsa_core.study.records import Design, PairPictures
 
             design = Design(
                 question=str(form["question"] or ""), consent=str(form["consent"] or ""), end_text=str(form["end"] or ""),
-                arms=[arm.record() for arm in arms], title=str(form["title"] or ""), shown=int(form["shown"]), trials=int(form["trials"]),
-                checks=int(form["checks"]), repeat=bool(form["repeat"]), ties=bool(form["ties"]), max_participants=int(form["most"] or 0),
+                arms=[arm.record() for arm in arms], title=str(form["title"] or ""), shown=_whole(form["shown"]),
+                trials=_whole(form["trials"]), checks=_whole(form["checks"]), repeat=bool(form["repeat"]), ties=bool(form["ties"]),
+                max_participants=_whole(form["most"] or 0),
             )  # fmt: skip
             design.plan(len(chosen))
             if await asyncio.to_thread(lambda: self.studies.store.used_bytes()) > self.settings.study_megabytes * 1e6:
@@ -240,7 +240,7 @@ class StudyDesk:
 
     def _source(self, own: Own, key: str, lang: str) -> Source | None:
         kind, _, name = str(key).partition(":")
-        if kind == "own" and name.isdigit() and int(name) < len(own.pairs):
+        if kind == "own" and name.isdecimal() and int(name) < len(own.pairs):
             return own.pairs[int(name)]
         example = next((e for e in self.desk.examples if kind == "example" and e.name == name), None)
         return None if example is None else self._of_example(example, lang)
@@ -394,6 +394,13 @@ def build_study(desk: Desk, words: Words, studies: Studies, settings: Settings, 
     stop.click(host.stop, own, None, queue=False, **_QUIET)
     published = publish.click(host.publish, own, [own, status, preview, publish, links, vote, results], trigger_mode="once", **_QUIET)
     published.then(None, vote, vote, js=_FULL, **_QUIET).then(None, results, results, js=_FULL, **_QUIET)
+
+
+def _whole(value: Any) -> int:
+    """A number of the form. Raises StudyError."""
+    if not is_number(value):
+        raise StudyError("a number of the form is missing")
+    return int(value)
 
 
 def _number(text: Any, knob: str) -> float | None:

@@ -135,6 +135,8 @@ def _describe(error: BaseException, context: Mapping[str, Any]) -> tuple[Said, S
             return Said("error.recipe", detail), Said("error.do.by_hand")
         case errors.TooMany(seconds=seconds):
             return Said("error.too_many"), Said("error.do.wait", {"minutes": max(1, round(seconds / 60))})
+        case errors.RequestError():
+            return Said("error.request"), Said("error.do.reload")
         case errors.StudyError():
             return Said("error.study", detail), Said("error.do.only_hint", {"hint": error.hint})
         case errors.NoGpu():

@@ -275,6 +275,8 @@ TEXT: dict[str, tuple[str, str]] = {
     "error.no_gpu": ("A shared GPU was not to be had: {detail}", "未能获得共享 GPU：{detail}"),
     "error.unexpected": ("Something went wrong on our side.", "我们这边出了点问题。"),
     "error.too_many": ("That is more at once than this host allows one visitor.", "短时间内的请求超出了此主机对每位访客的限制。"),
+    "error.request": ("What was sent does not fit this page.", "发送的内容与此页面不符。"),
+    "error.do.reload": ("Reload the page and try again.", "请刷新页面后重试。"),
     "error.do.wait": ("Try again in {minutes} min.", "请在 {minutes} 分钟后重试。"),
     "error.do.use_other_file": (
         "Use PNG, JPEG, WebP or TIFF; your other picture is untouched.",

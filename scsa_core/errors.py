@@ -23,6 +23,7 @@
     │   ├── StudyClosed         it takes no answers now
     │   └── StudyFull           as many people as the host wanted take part
     ├── TooMany                 one client asks for more than its share
+    ├── RequestError            what a client sent is not what the page sends
     ├── LinkGone                a kept render is not here (any more)
     └── Cancelled               the caller asked to stop; nothing is wrong
 
@@ -172,6 +173,10 @@ class TooMany(ScsaError):
     def __init__(self, message: str, *, seconds: float, hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.seconds = seconds
+
+
+class RequestError(ScsaError):
+    """What a client sent is not what the page sends."""
 
 
 class Cancelled(ScsaError):

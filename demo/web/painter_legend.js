@@ -13,7 +13,7 @@ class Legend {
     this.root = el("section", "sp-legend");
     words.attribute(this.root, "aria-label", "regions");
     this.addButton = button(words, "add_region", "plus", { className: "sp-quiet", onClick: () => app.addRegion() });
-    const head = el("header", "sp-head", {}, words.text(el("h3", "sp-title"), "regions"),
+    const head = el("header", "sp-head", {}, words.text(el("h2", "sp-title"), "regions"),
       words.text(el("span", "sp-hint"), "regions_hint"), this.addButton);
     this.list = el("div", "sp-chips", { role: "group" });
     words.attribute(this.list, "aria-label", "regions");

@@ -14,7 +14,7 @@ class LinksTable {
     const { words } = app;
     this.root = el("details", "sp-links");
     this.count = el("span", "sp-links-count");
-    this.root.append(el("summary", "sp-links-summary", {}, words.text(el("h3", "sp-title"), "links"), this.count));
+    this.root.append(el("summary", "sp-links-summary", {}, words.text(el("h2", "sp-title"), "links"), this.count));
     this.list = el("div", "sp-links-list", { role: "list" });
     words.attribute(this.list, "aria-label", "links");
     this.spare = el("p", "sp-links-spare");

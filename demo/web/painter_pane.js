@@ -24,7 +24,7 @@ class Pane {
     this.root = el("section", "sp-pane", { "data-side": name });
     words.attribute(this.root, "aria-label", name);
 
-    const title = words.text(el("h3", "sp-title"), name);
+    const title = words.text(el("h2", "sp-title"), name);
     this.replaceButton = button(words, "replace", "replace", { onClick: () => this.fileInput.click() });
     words.attribute(this.replaceButton, "aria-label", "replace_for", side);
     const opener = button(words, "menu", "menu", { compact: true });

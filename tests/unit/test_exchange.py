@@ -14,9 +14,9 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from demo.exchange import LEGEND_KEYWORD, MAX_LEGEND, import_maps, read_legend
-from demo.painter import from_label_maps, to_label_maps
+from demo.painter import MAX_MAP_SIDE, from_label_maps, links_of, to_label_maps
 from scsa_core.errors import LabelError
-from scsa_core.labels import LabelMap, Region
+from scsa_core.labels import LabelMap, Region, read_maps
 
 HALVES = np.repeat(np.array([1, 2], np.uint8), 20)[None].repeat(30, 0)
 LEGEND = {
@@ -130,3 +130,18 @@ def test_a_link_that_leaves_a_region_as_it_is_comes_back(tmp_path: Path) -> None
     legend.write_text(json.dumps({"1": [-2]}), encoding="utf-8")
     with pytest.raises(LabelError):
         import_maps(value_of(HALVES, HALVES), "content", [(str(legend), legend.name)])
+
+
+def test_a_large_map_is_thinned_out_before_it_is_read(tmp_path: Path, monkeypatch) -> None:
+    seen = []
+    monkeypatch.setattr("demo.exchange.read_maps", lambda *maps: (seen.extend(m.size for m in maps if m), read_maps(*maps))[1])
+    Image.fromarray(np.repeat(HALVES, 200, 1)).save(tmp_path / "a.png")
+    value = import_maps(value_of(), "content", [(str(tmp_path / "a.png"), "a.png")])
+    assert seen == [(2 * MAX_MAP_SIDE, 8)] and set(to_label_maps(value)[0].region_ids) == {1, 2}
+
+
+def test_links_that_are_none_are_refused_in_words() -> None:
+    for links in ({"x": [1]}, {"1": [999]}, {"²": [1]}, {"1": "2"}, 5):
+        with pytest.raises(LabelError):
+            links_of({"links": links})
+    assert links_of({"links": {"1": [2, 2], "3": [-1]}}) == {1: (2,), 3: (-1,)} and links_of(None) == {}
