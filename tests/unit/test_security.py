@@ -41,6 +41,7 @@ def site(tmp_path_factory):
     folder = tmp_path_factory.mktemp("site")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(folder / "files"))
+        patch.setattr("gradio.networking.url_ok", lambda url: True)  # it gives a page three seconds, too few on a busy machine
         settings = Settings(device="cpu", preload=False, data=folder / "data", examples=folder / "none", may_fetch=False)
         watch = Watch()
         demo = build_demo(settings, watch=watch)
