@@ -45,7 +45,7 @@ def accept(path: str, side: str, pictures: Pictures) -> Accepted:
     found = open_image(path, pictures.limits)
     if found.format == "PNG" and (recipe := extract(found)) is not None:
         return Accepted(recipe=recipe)
-    return Accepted(path=publish_picture(pictures.get(path).image, f"{side}.png"))
+    return Accepted(path=publish_picture(pictures.get(path, found).image, f"{side}.png"))
 
 
 def path_of(value: Mapping[str, Any] | None, side: str) -> str | None:

@@ -57,13 +57,13 @@ class Pictures:
         self._kept: OrderedDict[str, Picture] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, path: str) -> Picture:
-        """Raises ImageError."""
+    def get(self, path: str, opened: Image.Image | None = None) -> Picture:
+        """opened: that file, where it is open already. Raises ImageError."""
         with self._lock:
             if path in self._kept:
                 self._kept.move_to_end(path)
                 return self._kept[path]
-        image = load_image(path, self.limits)
+        image = load_image(opened or path, self.limits)
         found = Picture(image, picture_sha256(image))
         with self._lock:
             self._kept[path] = found
