@@ -122,7 +122,8 @@ class BorrowingEngine(WatchedEngine):
         except ScsaError:
             raise
         except Exception as error:  # whatever `spaces` raises: a quota used up, no GPU free, its process killed
-            raise NoGpu(str(error) or type(error).__name__, hint="Wait a little, or choose Lite, which needs none.") from error
+            reason = str(getattr(error, "message", error)) or type(error).__name__  # a gr.Error's `str` has quotes around it
+            raise NoGpu(reason, hint="Wait a little, or choose Lite, which needs none.") from error
         raise NoGpu("it was taken back before the picture was done", hint="Choose a smaller size, or Lite, which needs none.")
 
 

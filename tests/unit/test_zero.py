@@ -15,6 +15,7 @@ import sys
 import time
 import types
 
+import gradio as gr
 import pytest
 from PIL import Image
 
@@ -136,9 +137,9 @@ def test_what_is_worth_a_gpu(engine, monkeypatch):
 
 def test_no_gpu_is_said_and_painted_on_the_processor_or_told_as_an_error(engine, spaces, monkeypatch):
     everything_is_worth_it(monkeypatch)
-    spaces.refuse = RuntimeError("You have exceeded your quota")
+    spaces.refuse = gr.Error("You have exceeded your quota")
     result = engine.render(request())
-    assert result.image.size == (64, 48) and [note.code for note in result.notes] == ["no_gpu"] and "quota" in result.notes[0].text
+    assert result.image.size == (64, 48) and [note.code for note in result.notes] == ["no_gpu"] and "(You have exceeded your quota)" in result.notes[0].text
     with pytest.raises(NoGpu) as caught:
         engine.render(request(backbone="strotss", method="regions"))
     for lang in ("en", "zh"):
