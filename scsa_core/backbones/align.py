@@ -9,7 +9,7 @@ Masks are soft at region borders, so no seam appears at full resolution.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -24,6 +24,7 @@ FACTORS = (8, 4, 2, 1)  # picture pixels per token of each level
 SHARED = 1  # the level that takes a share of the content's own layer
 MAX_GAIN = 4.0  # a flat content region must not have its noise blown up
 EPS = 1e-4
+POSITIONS = 1 << 13  # worked on at once: 2 MB of 64 channels
 LIMIT = 2.0  # deviations: what is rarer at relu3_1 is squeezed
 DETAIL = 0.5  # share of the content's own relu3_1: edges and faces survive, palette and grain stay the style's
 STRENGTH = 0.8  # how far statistics move at most: the rest is what keeps the relations between places
@@ -59,43 +60,66 @@ def masks(labels: Tensor, regions: Sequence[Sequence[int]], factor: int, feather
 
 def moments(x: Tensor, weights: Tensor) -> Moments:
     """Weighted moments of features (C, H, W) for masks (R, H, W)."""
-    w = weights.flatten(1)  # (R, N)
-    f = x.flatten(1).float().T  # (N, C)
+    f, w = _positions(x), weights.flatten(1)  # (N, C), (R, N)
     total = w.sum(1, keepdim=True).clamp_min(1e-6)
-    centre = f.mean(0)  # squares of centred values cancel less
-    f = f - centre
-    mean = (w @ f) / total
-    variance = (w @ f.square()) / total - mean.square()
+    centre = f[:: max(1, len(f) // POSITIONS)].float().mean(0)  # squares of centred values cancel less
+    sums = squares = torch.zeros(len(w), f.shape[1], device=x.device)
+    for part in _parts(len(f)):
+        g = f[part].float() - centre
+        sums = sums + w[:, part] @ g
+        squares = squares + w[:, part] @ (g * g)
+    mean = sums / total
+    variance = squares / total - mean.square()
     return Moments(mean + centre, (variance.clamp_min(0) + EPS).sqrt())
 
 
-def spread(values: Tensor, weights: Tensor) -> Tensor:
-    """Values of regions (R, C) over the picture, mixed by their masks (R, H, W): (C, H, W)."""
-    r, h, w = weights.shape
-    return (weights.reshape(r, h * w).T @ values).view(h, w, -1).permute(2, 0, 1)
+def _positions(x: Tensor) -> Tensor:
+    """(C, H, W) -> (N, C): no copy where channels lie last."""
+    return x.permute(1, 2, 0).reshape(-1, x.shape[0])
 
 
-def squeeze(x: Tensor, weights: Tensor, own: Moments) -> Tensor:
-    """Bound how far x (1, C, H, W) leaves its region's mean, smoothly, to LIMIT deviations.
+def _parts(n: int) -> Iterator[slice]:
+    """0..n in pieces that stay in a core's cache and keep what a picture of any size needs small."""
+    return (slice(k, k + POSITIONS) for k in range(0, n, POSITIONS))
+
+
+def _each_part(x: Tensor, weights: Tensor, change: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """x (1, C, H, W) with `change` applied to its positions (n, C) and their weights (n, R), piece by piece."""
+    f, w = _positions(x[0]), weights.flatten(1).T
+    if torch.is_grad_enabled() and x.requires_grad:
+        out = torch.cat([change(f[part], w[part]) for part in _parts(len(f))])
+    else:
+        out = torch.empty_like(f, memory_format=torch.contiguous_format)
+        for part in _parts(len(f)):
+            out[part] = change(f[part], w[part])
+    return out.view(1, *x.shape[2:], x.shape[1]).permute(0, 3, 1, 2)
+
+
+def squeeze(x: Tensor, weights: Tensor, own: Moments, strength: float = 1.0) -> Tensor:
+    """Bound how far x (1, C, H, W) leaves its region's mean, smoothly, to LIMIT deviations; by `strength` of the way.
 
     In a flat region the only strong responses are those of its border; raised to the
     style's contrast they would be a pale halo around everything that stands before a sky.
     """
-    mean, reach = spread(own.mean, weights), spread(own.deviation, weights) * LIMIT
-    return mean + reach * torch.tanh((x - mean) / reach)
+
+    def bounded(f: Tensor, w: Tensor) -> Tensor:
+        mean, reach = w @ own.mean, w @ (own.deviation * LIMIT)
+        return torch.lerp(f, mean + reach * torch.tanh((f - mean) / reach), strength)
+
+    return _each_part(x, weights, bounded)
 
 
 def align(x: Tensor, weights: Tensor, target: Moments, strength: float = 1.0, *, squeezed: bool = False) -> Tensor:
     """Give each region of x (1, C, H, W) the target's moments. weights (R, H, W) sum to 1 over R."""
     own = moments(x[0], weights)
     if squeezed:
-        x = torch.lerp(x, squeeze(x, weights, own), strength)
+        x = squeeze(x, weights, own, strength)
         own = moments(x[0], weights)
     gain = (target.deviation / own.deviation).clamp(1 / MAX_GAIN, MAX_GAIN)  # (R, C)
     shift = target.mean - own.mean * gain
     if strength != 1.0:
         gain, shift = 1 + strength * (gain - 1), strength * shift
-    return x * spread(gain, weights) + spread(shift, weights)
+    return _each_part(x, weights, lambda f, w: torch.addcmul(w @ shift, f, w @ gain))
 
 
 def blend(x: Tensor, content: Tensor) -> Tensor:

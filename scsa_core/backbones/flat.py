@@ -59,8 +59,7 @@ class Flat:
         height, width = self.index.shape
         across = torch.arange(0, width, 2), torch.arange(1, width + 1, 2).clamp_(max=width - 1)
         down = torch.arange(0, height, 2), torch.arange(1, height + 1, 2).clamp_(max=height - 1)
-        windows = torch.stack([self.index[y][:, x] for y in down for x in across])  # (4, h, w)
-        around, index = self._windows(windows)
+        around, index = self._windows([self.index[y][:, x] for y in down for x in across])
         maxima = [self.rows[part].amax(1) for part in torch.split(around, max(1, GATHERED // (4 * self.rows.shape[1])))]
         return Flat(torch.cat([self.rows[: self.colours], *maxima]), index, self.colours)
 
@@ -74,8 +73,7 @@ class Flat:
         down, across = (_reflected(n) for n in self.index.shape)
         padded = self.index[down][:, across]
         height, width = self.index.shape
-        windows = torch.stack([padded[y : y + height, x : x + width] for y in range(3) for x in range(3)])  # (9, H, W)
-        around, index = self._windows(windows)
+        around, index = self._windows([padded[y : y + height, x : x + width] for y in range(3) for x in range(3)])
         alone = torch.arange(self.colours, device=around.device)[:, None].expand(-1, 9)
         around = torch.cat([alone, around])
         rows = weight.new_empty(len(around), weight.shape[0])
@@ -85,14 +83,16 @@ class Flat:
             torch.addmm(bias, gathered, matrix, out=rows[start : start + step])
         return Flat(rows.relu_() if relu else rows, index, self.colours)
 
-    def _windows(self, windows: Tensor) -> tuple[Tensor, Tensor]:
-        """From the rows each output pixel sees, (k, h, w): those of the pixels that see no single colour (n, k), and the new index."""
-        first = windows[0]
-        single = (windows == first).all(0) & (first < self.colours)
+    def _windows(self, views: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """From the rows each output pixel sees, k times (h, w): those of the pixels that see no single colour (n, k), and the new index."""
+        first = views[0]
+        single = first < self.colours
+        for view in views[1:]:
+            single &= view == first
         mixed = (~single).flatten().nonzero().flatten()
-        index = first.clone().flatten()
+        index = first.clone(memory_format=torch.contiguous_format).flatten()
         index[mixed] = torch.arange(self.colours, self.colours + len(mixed), device=index.device)
-        return windows.flatten(1)[:, mixed].T.contiguous(), index.view_as(first)
+        return torch.stack([view.reshape(-1)[mixed] for view in views], 1), index.view(first.shape)
 
 
 def _reflected(n: int) -> Tensor:

@@ -9,7 +9,9 @@ divided by the sum of the weights, so it stays a convex mixture of features what
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -21,11 +23,16 @@ from scsa_core.backbones.flat import encode_flat
 from scsa_core.backbones.level import Attended, AttentionLevel
 from scsa_core.backbones.lite_decoder import LiteDecoder
 from scsa_core.backbones.sanet import pair_labels, soften_all
+from scsa_core.backbones.strips import PIXELS, in_strips
 from scsa_core.backbones.vgg import ConvStack, caffe_vgg16
 from scsa_core.knobs import Knobs, Method
 from scsa_core.precision import convolution_dtype
 
 LOGIT_SCALE = 0.05
+ENCODER_HALO = 32  # rows: relu4_1 sees 26 pixels beyond its own
+DECODER_HALO = 4  # rows: a stage sees 3 beyond its own
+_SPARED = {"relu1_1": torch.float16, "relu2_1": torch.float16}
+"""Layers of large styles that are kept for their moments only."""
 TAP = "relu4_1"
 VGG_SHARDS = 4
 FILES = (
@@ -89,7 +96,16 @@ class Lite:
         checkpoint()
         taps = {"style": align.LEVELS, "content": (align.LEVELS[align.SHARED], TAP)}.get(role, (TAP,))
         picture = picture.to(self.dtype).contiguous(memory_format=torch.channels_last)
-        out = encode_flat(self.encoder, picture, taps, checkpoint) if role == "map" else self.encoder(picture, taps)
+        out: Mapping[str, Tensor]
+        if role == "map":
+            out = encode_flat(self.encoder, picture, taps, checkpoint)
+        else:
+            out = in_strips(partial(self._encode, taps=taps, checkpoint=checkpoint), picture, ENCODER_HALO, dtypes=_SPARED)
+        return {tap: out[tap].float() if tap == TAP else out[tap] for tap in taps}
+
+    def _encode(self, picture: Tensor, taps: tuple[str, ...], checkpoint: Checkpoint) -> dict[str, Tensor]:
+        checkpoint()
+        out = self.encoder(picture, taps)
         return {tap: out[tap].float() for tap in taps}
 
     def prepare(self, pair: Pair, method: Method, checkpoint: Checkpoint = no_checkpoint) -> Painted:
@@ -131,7 +147,7 @@ class Lite:
         x = x.contiguous(memory_format=torch.channels_last)
         for k in range(3):
             checkpoint()
-            x = self.decoder.stage(k, x)
+            x = in_strips(partial(self.decoder.stage, k), x, DECODER_HALO, pixels=PIXELS >> (4 - k), step=DECODER_HALO)
             if prepared.alignment is None:
                 x = align.blend(x, prepared.detail) if k == 0 else x
             elif k == 0:
@@ -139,5 +155,5 @@ class Lite:
             else:
                 x = prepared.alignment.at(k + 1, x, strength)
         checkpoint()
-        out: Tensor = self.decoder.picture(x)
+        out: Tensor = in_strips(self.decoder.picture, x, DECODER_HALO, step=DECODER_HALO)
         return out

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -27,11 +28,14 @@ from scsa_core.backbones.base import (
 from scsa_core.backbones.flat import encode_flat
 from scsa_core.backbones.level import Attended, AttentionLevel, grid_labels, soften
 from scsa_core.backbones.reflected import ReflectedConv
+from scsa_core.backbones.strips import PIXELS, in_strips
 from scsa_core.backbones.vgg import SANET_DECODER, VGG19_NORMALISED, ConvStack
 from scsa_core.knobs import Knobs, Method
 
 FILES = ("vgg_normalised.pth", "decoder_iter_500000.pth", "transformer_iter_500000.pth")
 TAPS = ("relu4_1", "relu5_1")
+ENCODER_HALO = 80  # rows: relu5_1 sees 70 pixels beyond its own
+DECODER_HALO = 4  # tokens: a picture's row sees less than 4 beyond its own
 
 INFO = BackboneInfo(
     name="sanet",
@@ -107,8 +111,17 @@ class SANet:
     def encode(self, picture: Tensor, *, role: str, checkpoint: Checkpoint = no_checkpoint) -> Features:
         checkpoint()
         picture = picture.contiguous(memory_format=torch.channels_last)
-        out = encode_flat(self.encoder, picture, TAPS, checkpoint) if role == "map" else self.encoder(picture, TAPS)
+        out: Mapping[str, Tensor]
+        if role == "map":
+            out = encode_flat(self.encoder, picture, TAPS, checkpoint)
+        else:
+            out = in_strips(partial(self._encode, checkpoint=checkpoint), picture, ENCODER_HALO)
         return {tap: out[tap].contiguous() for tap in TAPS}
+
+    def _encode(self, picture: Tensor, checkpoint: Checkpoint) -> dict[str, Tensor]:
+        checkpoint()
+        out = self.encoder(picture, TAPS)
+        return {tap: out[tap] for tap in TAPS}
 
     def prepare(self, pair: Pair, method: Method, checkpoint: Checkpoint = no_checkpoint) -> Merged:
         levels = [self._level(pair, tap, method, checkpoint) for tap in TAPS]
@@ -142,8 +155,18 @@ class SANet:
     def render(self, prepared: Merged, knobs: Knobs, method: Method, checkpoint: Checkpoint = no_checkpoint) -> Tensor:
         checkpoint()
         x = weighted(prepared.levels, knobs, method)
-        out: Tensor = self.decoder(x.contiguous(memory_format=torch.channels_last))[""]
+        return decode(self.decoder, x, checkpoint)
+
+
+def decode(decoder: ConvStack, x: Tensor, checkpoint: Checkpoint = no_checkpoint) -> Tensor:
+    """The picture (1, 3, 8h, 8w) of features (1, C, h, w), by SANet's decoder or another of its layout."""
+
+    def part(features: Tensor) -> Tensor:
+        checkpoint()
+        out: Tensor = decoder(features)[""]
         return out
+
+    return in_strips(part, x.contiguous(memory_format=torch.channels_last), DECODER_HALO, pixels=PIXELS // 64, step=DECODER_HALO)
 
 
 def pair_labels(pair: Pair, content: Tensor, style: Tensor) -> tuple[Tensor, Tensor]:

@@ -27,7 +27,7 @@ from scsa_core import checkpoints
 from scsa_core.attention import RegionIndex, semantic_adain
 from scsa_core.backbones.base import BackboneInfo, Capabilities, Checkpoint, Features, Pair, alphas, no_checkpoint
 from scsa_core.backbones.level import soften
-from scsa_core.backbones.sanet import pair_labels
+from scsa_core.backbones.sanet import decode, pair_labels
 from scsa_core.backbones.transformer import DecoderLayer, Transformer
 from scsa_core.backbones.vgg import SANET_DECODER, ConvStack
 from scsa_core.knobs import Knobs, Method
@@ -207,8 +207,7 @@ class StyTr2:
             checkpoint()
             x = layer.feed_forward(x, layer.norm3)
         checkpoint()
-        out: Tensor = self.decoder(_picture(decoder.norm(x), prepared.grid))[""]
-        return out
+        return decode(self.decoder, _picture(decoder.norm(x), prepared.grid), checkpoint)
 
     def _self_attention(
         self, layer: DecoderLayer, number: int, x: Tensor, p: Sequences, knobs: Knobs, method: Method, checkpoint: Checkpoint
