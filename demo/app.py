@@ -14,6 +14,7 @@ from scsa_core.engine import Engine
 from scsa_core.errors import ScsaError
 
 from . import metrics
+from .api import build_api
 from .auto import ways
 from .component import data_of
 from .create import On, build_create, build_grid
@@ -47,6 +48,7 @@ def build_demo(settings: Settings, engine: Engine | None = None, *, watch: Watch
     keep = settings.keep_hours * 3600
     demo: Page
     with Page(title=t("page.title"), delete_cache=(3600, keep), analytics_enabled=False, fill_width=True) as demo:
+        build_api(desk)  # first: its names are fixed, those of the page's own events are not
         stamp = gr.Number(0, visible=False)
         code = gr.Textbox("", visible=False)
         header = words.add(Header(texts=header_texts("en"), lang="en", elem_id="header"), texts=header_texts, lang=language)
