@@ -22,7 +22,7 @@ from scsa_core.backbones import FAMILIES
 from scsa_core.engine import RenderRequest
 from scsa_core.errors import Cancelled, ImageError, KnobError, ScsaError
 from scsa_core.images import encode_png
-from scsa_core.knobs import ALL_METHODS, Knobs
+from scsa_core.knobs import ALL_METHODS
 from scsa_core.labels import read_maps
 from scsa_core.progress import CancelToken
 from scsa_core.recipe import Recipe, embed

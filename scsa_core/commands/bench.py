@@ -1,15 +1,25 @@
-"""`scsa bench`: attention, render and families as ratios against something run beside them; maps: the segmenter's quality."""
+"""`scsa bench`: speed as ratios against something run beside it, memory, load on a running app, and the segmenter's quality."""
 
 from __future__ import annotations
 
 import argparse
+import math
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
-from scsa_core.commands import bench_attention, bench_families, bench_maps, bench_maps_ssl, bench_reconstruction, bench_render
+from scsa_core.commands import (
+    bench_attention,
+    bench_families,
+    bench_load,
+    bench_maps,
+    bench_maps_ssl,
+    bench_reconstruction,
+    bench_render,
+    bench_scale,
+)
 from scsa_core.commands.base import Command, UsageError, positive
 from scsa_core.knobs import Knobs
 
@@ -19,8 +29,9 @@ MB = 1e6
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "what",
-        choices=("attention", "render", "families", "maps", "reconstruction"),
+        choices=("attention", "render", "families", "scale", "load", "maps", "reconstruction"),
         help="The attention alone, a whole render with lite, the paper's families on random weights against the reference, "
+        "time and memory from 256 pixels up to --size, many clients on a running app, "
         "the segmenter against maps made by hand, or how much of a picture lite's decoder keeps.",
     )
     parser.add_argument(
@@ -30,6 +41,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=positive, metavar="N", help="Threads to compute with (default: torch's own choice).")
     parser.add_argument("--pairs", type=Path, metavar="DIR", help="maps, reconstruction: a folder of <id>/ with pictures and true maps.")
     parser.add_argument("--regions", choices=("true", "auto"), default="true", help="maps: number of regions on the sheet, or with --ssl.")
+    parser.add_argument("--url", metavar="URL", help="load: the running app.")
+    parser.add_argument("--pid", type=positive, metavar="N", help="load: the app's process, to watch its memory.")
+    parser.add_argument("--seconds", type=positive, default=60, metavar="N", help="load: for each count (default: %(default)s).")
+    parser.add_argument("--clients", type=positive, nargs="+", default=bench_load.CLIENTS, metavar="N", help="load: how many at once.")
     parser.add_argument("--ssl", type=positive, metavar="N", help="maps: only render N of the pairs with true and with automatic maps.")
     parser.add_argument("--out", type=Path, metavar="DIR", help="maps: where a contact sheet (picture, truth, ours) goes.")
 
@@ -54,6 +69,12 @@ def run(args: argparse.Namespace) -> int:
         if not 4 <= side <= 256:
             raise UsageError(f"--size must lie between 4 and 256 tokens, not {side}")
         attention(side, args.repeat)
+    elif args.what == "scale":
+        scale(args.size or 2048)
+    elif args.what == "load":
+        if args.url is None:
+            raise UsageError("bench load needs --url of a running app", hint="See `scsa bench --help`.")
+        return load(args.url, args.clients, args.seconds, args.size or 96, args.pid)
     elif args.what == "families":
         families(args.size or 512, args.repeat, args.threads)
     else:
@@ -101,6 +122,42 @@ def render(size: int, repeat: int) -> None:
     print(f"cold by stage, s: {stages}")
     print(f"loading the model: {outcome.load_seconds:.2f} s; peak memory of the process: {outcome.peak_bytes / 1e9:.2f} GB")
     print(f"share: of a 512 -> 512 3x3 convolution at 64x64, which reaches {outcome.convolution / 1e9:.0f} GFLOP/s here.")
+
+
+def scale(largest: int) -> None:
+    """Measure and print the table of `bench scale`; a row appears as soon as it is known."""
+    print(f"lite, cold, 4 equal regions, one render a size; {_machine()}")
+    widths = (6, 9, 8, 14, 8, 44)
+    print(_row(("pixels", "s", "peak GB", "s/s before", "GFLOP/s", "stages, s"), widths))
+    steps: list[bench_scale.Step] = []
+    for size in (s for s in bench_scale.SIZES if s <= largest):
+        step = bench_scale.measure(size)
+        ratio = f"{step.seconds / steps[-1].seconds:.1f}x" if steps else "-"
+        stages = " ".join(f"{name.replace('encode_', '')} {s:.1f}" for name, s in step.stages.items() if s >= 0.05)
+        cells = (str(size), f"{step.seconds:.2f}", f"{step.peak_bytes / 1e9:.2f}", ratio, f"{step.rate / 1e9:.0f}", stages)
+        print(_row(cells, widths), flush=True)
+        steps.append(step)
+    if not math.isnan(power := bench_scale.exponent(steps)):
+        print(f"time times the rate of a convolution beside it grows as pixels^{power:.2f} from 512 on.")
+
+
+def load(url: str, clients: Sequence[int], seconds: float, size: int, pid: int | None) -> int:
+    """Load a running app and print the table of `bench load`. Returns 1 where an answer was wrong or missing."""
+    print(f"{size} px, three settings a client, {seconds} s each, every picture compared with the one the client got alone")
+    widths = (7, 7, 6, 5, 8, 8, 9, 7, 9, 16)
+    heads = ("clients", "answers", "errors", "mixed", "median s", "p95 s", "slowest s", "per s", "unfair", "memory, GB")
+    print(_row(heads, widths))
+    failed = 0
+    for x in bench_load.run(url, sorted(clients), seconds, size, pid, print):
+        memory = " to ".join(f"{m / 1e9:.2f}" for m in x.memory) if pid else "-"
+        times = [f"{v:.2f}" for v in (x.median, x.p95, x.slowest, x.throughput)]
+        counts = (str(n) for n in (x.clients, x.answers, len(x.errors), x.mixed))
+        print(_row((*counts, *times, f"{x.unfair:.2f}x", memory), widths), flush=True)
+        failed += len(x.errors) + x.mixed
+        for error in x.errors[:3]:
+            print(f"  {error}")
+    print("unfair: the slowest client's median wait over the median client's.")
+    return 1 if failed else 0
 
 
 def families(size: int, repeat: int, threads: int | None = None) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -15,6 +17,8 @@ from PIL import Image
 from demo.app import build_demo, launch_options
 from demo.settings import Settings
 from demo.startup import be_patient
+from scsa_core.cli import main
+from scsa_core.commands import bench_load
 from scsa_core.recipe import extract
 
 
@@ -138,6 +142,30 @@ def test_programs_at_once_each_get_their_own(site, client):
     for seed, pixels in first.items():
         assert np.array_equal(np.asarray(Image.open(again[seed])), pixels)
     assert len({p.tobytes() for p in first.values()}) == 3
+
+
+def test_the_load_bench_finds_everybody_served_their_own(site, capsys):
+    arguments = ["bench", "load", "--url", site[0], "--clients", "3", "--seconds", "2", "--size", "64", "--pid", str(os.getpid())]
+    assert main(arguments) == 0
+    row = next(line.split() for line in capsys.readouterr().out.splitlines() if line.split()[:1] == ["3"])
+    assert int(row[1]) >= 3 and row[2:4] == ["0", "0"] and float(row[4]) > 0
+
+
+def test_the_load_bench_counts_what_goes_wrong():
+    answers = iter([b"mine", b"another's", OSError("gone")])
+
+    def ask(alpha):
+        answer = next(answers, None)
+        if answer is None:
+            time.sleep(0.05)
+            return b"mine"
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    client = bench_load.Client(0, pixels=dict.fromkeys(bench_load.ALPHAS, b"mine"))
+    found = bench_load._load([(client, ask)], 0.8, None)
+    assert found.mixed == 1 and found.errors == ("client 0: gone",) and found.answers >= 2 and found.memory == (0, 0)
 
 
 def test_the_endpoints_are_documented(client):
