@@ -102,7 +102,7 @@ TEXT: dict[str, tuple[str, str]] = {
     "status.paint": ("Painting", "正在绘制"),
     "status.finish": ("Finishing", "正在收尾"),
     "status.cancelled": ("Cancelled after {seconds} s", "已取消（{seconds} 秒后）"),
-    "status.lost": ("The connection was lost while this rendered; Render repeats it", "渲染时连接断开；按“渲染”可重新开始"),
+    "status.lost": ("Connection lost. Press Render.", "连接已断开，请按“渲染”。"),
     "status.failed": ("It did not work this time; see below", "这次没有成功，请看下方说明"),
     "status.need_content": ("Add a content picture", "请添加内容图片"),
     "status.need_style": ("Add a style picture", "请添加风格图片"),

@@ -146,7 +146,7 @@ def test_a_killed_server_that_starts_again_gets_the_pictures_again(browser, tmp_
         held = page.evaluate(OWN)  # the stroke's end too
         server.kill()
         page.locator(".sp-kept[data-said=kept_lost]").wait_for(state="visible")
-        studio.wait("connection was lost while this rendered")  # and no clock goes on for it
+        studio.wait("Connection lost. Press Render.")  # and no clock goes on for it
         assert page.locator("#compare .cv-cancel").is_hidden() and page.locator("#compare .cv-clock").inner_text() == ""
         studio.shot("kept_lost")
         server.start()
