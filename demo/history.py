@@ -16,6 +16,7 @@ from typing import Any
 from gradio.data_classes import FileData, GradioModel
 
 from scsa_core.backbones import FAMILIES
+from scsa_core.errors import RequestError
 from scsa_core.knobs import Knobs
 
 from .component import ModelComponent
@@ -73,10 +74,10 @@ def entry(made: Made) -> dict[str, Any]:
 
 
 def path_in(value: Mapping[str, Any] | None, name: str) -> str:
-    """A file that the browser brought. Raises KeyError where it is not there."""
+    """A file that the browser brought. Raises RequestError where it is not there."""
     path = ((value or {}).get(name) or {}).get("path")
     if not isinstance(path, str) or not path:
-        raise KeyError(name)
+        raise RequestError(f"a kept result without its {name}")
     return path
 
 

@@ -50,7 +50,7 @@ class HistoryDesk:
         self.links, self.desk = links, links.desk
 
     def read(self, session: Session, value: Mapping[str, Any] | None) -> Kept:
-        """Check what a browser brings like any upload. Raises ScsaError, OSError, KeyError."""
+        """Check what a browser brings like any upload. Raises ScsaError, OSError."""
         limits = self.desk.pictures.limits
         picture = path_in(value, "result")
         text = str((value or {}).get("recipe") or "")

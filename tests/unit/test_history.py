@@ -181,3 +181,9 @@ def test_a_visitor_s_stream_names_each_full_result_once(desk, files):
 
     updates = asyncio.run(sent())
     assert [update["history"].get("value", {}).get("mark") for update in updates[:3]] == [None, done.job.mark(), None]
+
+
+@pytest.mark.parametrize("value", [None, {}, {"result": None}, {"result": {"path": 5}}, {"result": {"path": ""}}])
+def test_what_no_browser_of_ours_brings_is_said(links, value):
+    back = dict(zip(PICKED, HistoryDesk(links).restore(value, SimpleNamespace(session_hash="none")), strict=True))
+    assert back["notes"]["items"]["error"]["what"]["key"] == "error.request" and "value" not in back["painter"]
