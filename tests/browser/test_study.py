@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.browser.axe import faults
+
 SLOW = 180_000
 SHOTS = os.environ.get("SCSA_SCREENSHOTS")
 
@@ -24,7 +26,7 @@ def opened(browser):
 
     def new(url, *, phone=False):
         size = {"width": 390, "height": 844} if phone else {"width": 1440, "height": 900}
-        page = browser.new_page(viewport=size, has_touch=phone, is_mobile=phone)
+        page = browser.new_page(viewport=size, has_touch=phone, is_mobile=phone, color_scheme="dark" if phone else "light")
         page.on("pageerror", lambda e: problems.append(str(e)))
         page.set_default_timeout(SLOW)
         pages.append(page)
@@ -64,6 +66,7 @@ def test_a_host_makes_a_study_a_participant_votes_and_results_appear(opened, app
     preview.get_by_text("Practice: this one does not count.").wait_for()
     preview.locator(".trial:not(.busy)").wait_for()
     shot(preview, "study-vote-1440")
+    assert faults(preview) == []
 
     host.locator("#study-publish").click()
     field = host.locator("#study-vote-link textarea, #study-vote-link input").first
@@ -78,12 +81,14 @@ def test_a_host_makes_a_study_a_participant_votes_and_results_appear(opened, app
     person.get_by_role("button", name="Agree and start").wait_for()
     assert "/vote?study=" in person.url
     shot(person, "study-consent-390")
+    assert faults(person) == []
     person.get_by_role("button", name="Agree and start").click()
     person.get_by_text("Practice").wait_for()
     person.locator(".trial:not(.busy)").wait_for()
     person.wait_for_timeout(350)
     assert person.evaluate("document.documentElement.scrollWidth") <= 390
     shot(person, "study-trial-390")
+    assert faults(person) == []
     flip, first = person.get_by_role("button", name="Hold to flip"), person.locator(".choice img").first
     before = first.get_attribute("src")
     flip.dispatch_event("pointerdown")
@@ -108,6 +113,7 @@ def test_a_host_makes_a_study_a_participant_votes_and_results_appear(opened, app
     results.get_by_text("1 finished, 0 under way").wait_for()
     assert "4 comparisons answered" in results.locator("#results").inner_text()
     shot(results, "study-results-1440", full_page=True)
+    assert faults(results) == []
     with results.expect_download() as caught:
         results.get_by_role("button", name="Download CSV").click()
     assert len(Path(caught.value.path()).read_text().splitlines()) == 8

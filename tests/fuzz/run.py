@@ -177,7 +177,8 @@ def table(results: Sequence[Result]) -> str:
         ways = {how: sum(r.how == how for r in of) for how in sorted({r.how for r in of})}
         ended = ", ".join(f"{n} {how}" for how, n in sorted(ways.items(), key=lambda item: -item[1]))
         lines.append(f"{kind:<26}{len(of):>5}  {max(r.seconds for r in of):>6.1f} s  {max(r.peak for r in of):>8.0f}  {ended}")
-    lines.append(f"memory held: {results[0].held:.0f} MB after the first case, {growth(results):+.0f} MB from the first fifth to the end")
+    fifths = [f"{results[max(0, len(results) * k // 5 - 1)].held:.0f}" for k in range(6)]
+    lines.append(f"memory held, MB, from the first case by fifths: {', '.join(fifths)}; grown by {growth(results):+.0f} since the first fifth")
     bad = [r for r in results if not r.good]
     lines += [f"\n{r.index} {r.kind}: {r.how}\n    {r.said}" for r in bad]
     lines.append(f"{len(results) - len(bad)} of {len(results)} ended well")
