@@ -20,18 +20,10 @@ def present(labels: Tensor) -> Tensor:
     return ids
 
 
-def numbered(labels: Tensor, ids: Tensor) -> Tensor:
-    """Each integer's place in `ids`, which holds all of them in ascending order; int64, of the labels' shape."""
-    low, high = int(ids[0]), int(ids[-1])
-    if low < 0 or high >= FEW:
-        return torch.searchsorted(ids, labels.contiguous())
-    table = torch.zeros(high + 1, dtype=torch.long, device=ids.device)
-    table[ids.long()] = torch.arange(len(ids), device=ids.device)
-    return table[labels.long()]
-
-
 def members(labels: Tensor, wanted: Tensor) -> Tensor:
     """Places in (N,) whose integer is among `wanted` (n,), ascending, int64."""
+    if len(wanted) == 1:
+        return (labels == wanted).nonzero().flatten()
     low, high = (int(x) for x in labels.aminmax()) if labels.numel() else (0, 0)
     if low < 0 or high >= FEW:
         return torch.isin(labels, wanted).nonzero().flatten()

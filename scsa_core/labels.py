@@ -80,7 +80,7 @@ class LabelMap:
         array = np.asarray(ids)
         if array.ndim != 2 or not array.size:
             raise LabelError(f"a label map is a picture of (height, width) ids, not of shape {array.shape}")
-        if array.dtype.kind not in "iub" or int(array.min()) < 0 or int(array.max()) > 255:
+        if array.dtype != np.uint8 and (array.dtype.kind not in "iub" or int(array.min()) < 0 or int(array.max()) > 255):
             raise LabelError("region ids are whole numbers from 0 to 255")
         own = np.ascontiguousarray(array, dtype=np.uint8)
         if own is array or own.base is not None:
@@ -185,25 +185,24 @@ def maps_from_colours(content: Image.Image | None, style: Image.Image | None) ->
     Ids run from 1, by area over both pictures. Pixels of no real colour (antialiased
     borders, JPEG noise) go to the nearest region in the picture. Raises LabelError.
     """
-    arrays = [None if m is None else np.asarray(m.convert("RGB")) for m in (content, style)]
-    palette = _palette([a for a in arrays if a is not None])
+    pictures = [None if m is None else m.convert("RGB") for m in (content, style)]
+    palette = _palette([p for p in pictures if p is not None])
     regions = [Region(k, f"Region {k}", "#{:02x}{:02x}{:02x}".format(*c)) for k, c in enumerate(palette, 1)]
-    maps = [None if a is None else LabelMap.from_ids(_assign(a, palette) + 1, regions) for a in arrays]
+    maps = [None if p is None else LabelMap.from_ids(_assign(p, palette) + 1, regions) for p in pictures]
     return maps[0], maps[1]
 
 
-def _palette(pictures: list[NDArray[np.uint8]]) -> list[tuple[int, int, int]]:
+def _palette(pictures: list[Image.Image]) -> list[tuple[int, int, int]]:
     """Real colours, most frequent first. A colour is real if it fills area, not only borders."""
     counts: dict[int, float] = {}
     for picture in pictures:
-        packed = _packed(picture)
-        inside = _inside(picture)
-        values, n = np.unique(packed[inside] if inside.any() else packed, return_counts=True)
+        packed, inside = _packed(picture), _inside(picture)
+        values, n = _counted(packed[inside] if inside.any() else packed.ravel())
         for value, count in zip(values.tolist(), (n / packed.size).tolist(), strict=True):
             counts[value] = counts.get(value, 0.0) + count
     values = np.array(sorted(counts, key=lambda v: -counts[v]))
     weights = np.array([counts[v] for v in values.tolist()])
-    colours = np.stack([values >> 16, values >> 8 & 255, values & 255], 1).astype(np.float64)
+    colours = np.stack([values & 255, values >> 8 & 255, values >> 16], 1).astype(np.float64)
     palette: list[tuple[int, int, int]] = []
     left = np.ones(len(values), dtype=bool)
     while left.any() and weights[left].sum() >= _MIN_SHARE:
@@ -220,44 +219,50 @@ def _palette(pictures: list[NDArray[np.uint8]]) -> list[tuple[int, int, int]]:
     return palette or [(128, 128, 128)]
 
 
-def _inside(picture: NDArray[np.uint8]) -> NDArray[np.bool_]:
+def _counted(values: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """Distinct values and how often each is there. Equal neighbours count as runs: there is little left to sort."""
+    starts = np.flatnonzero(np.r_[True, values[1:] != values[:-1]])
+    lengths = np.diff(np.r_[starts, len(values)])
+    distinct, which = np.unique(values[starts], return_inverse=True)
+    return distinct, np.bincount(which, weights=lengths, minlength=len(distinct)).astype(np.int64)
+
+
+def _inside(picture: Image.Image) -> NDArray[np.bool_]:
     """Pixels whose 3x3 neighbourhood has nearly one colour: blends at borders never do."""
-    kernel = np.ones((3, 3), np.uint8)
-    spread = cv2.dilate(picture, kernel).astype(np.int16) - cv2.erode(picture, kernel)
+    spread = cv2.morphologyEx(np.asarray(picture), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
     return np.asarray(np.maximum(np.maximum(spread[..., 0], spread[..., 1]), spread[..., 2]) <= 24)
 
 
-def _assign(picture: NDArray[np.uint8], palette: list[tuple[int, int, int]]) -> Ids:
+def _assign(picture: Image.Image, palette: list[tuple[int, int, int]]) -> Ids:
     """Index of the palette colour of every pixel; pixels near none take the nearest sure pixel's."""
     packed = _packed(picture)
     out: Ids = np.zeros(packed.shape, dtype=np.uint8)
     exact = np.zeros(packed.shape, dtype=bool)  # most of a map's pixels: no distance to work out
     for k, (r, g, b) in enumerate(palette):
-        own = packed == (r << 16 | g << 8 | b)
-        out[own] = k
+        own = packed == (r | g << 8 | b << 16)
+        out += own.view(np.uint8) * np.uint8(k)
         exact |= own
     at = np.flatnonzero(~exact)
     if not len(at):
         return out
-    others = picture.reshape(-1, 3)[at].astype(np.float32)
-    distance = ((others[:, None] - np.array(palette, dtype=np.float32)) ** 2).sum(-1)
-    out.ravel()[at] = distance.argmin(1)
+    others = np.asarray(picture).reshape(-1, 3)[at].astype(np.float32)
+    distance = np.stack([((others - np.array(c, dtype=np.float32)) ** 2).sum(1) for c in palette])
+    out.ravel()[at] = distance.argmin(0)
     sure = exact
-    sure.ravel()[at] = distance.min(1) <= _NEAR**2
+    sure.ravel()[at] = distance.min(0) <= _NEAR**2
     if sure.all() or not sure.any():
         return out
-    _, nearest = cv2.distanceTransformWithLabels((~sure).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
-    of_label: Ids = np.zeros(int(nearest.max()) + 1, dtype=np.uint8)
-    of_label[nearest[sure]] = out[sure]
-    out[~sure] = of_label[nearest[~sure]]
+    unsure = np.flatnonzero(~sure)
+    _, nearest = cv2.distanceTransformWithLabels((~sure).view(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+    places = np.flatnonzero(sure)  # of the sure pixels, which the transform numbers from 1 in this order
+    out.ravel()[unsure] = out.ravel()[places[nearest.ravel()[unsure] - 1]]
     return out
 
 
-def _packed(picture: NDArray[np.uint8]) -> NDArray[np.int32]:
-    """(H, W, 3) -> (H, W): a colour as one number."""
-    wide = picture.astype(np.int32)
-    packed: NDArray[np.int32] = wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2]
-    return packed
+def _packed(picture: Image.Image) -> NDArray[np.int32]:
+    """(H, W): a colour as one number, red lowest."""
+    wide: NDArray[np.int32] = np.asarray(picture.convert("RGBX")).view("<i4")[..., 0] & 0xFFFFFF
+    return wide
 
 
 def read_maps(content: Any, style: Any) -> tuple[LabelMap | None, LabelMap | None]:

@@ -22,7 +22,7 @@ from scsa_core.attention import (
     sparse_attention,
 )
 from scsa_core.backbones.base import Checkpoint, no_checkpoint
-from scsa_core.counting import numbered, present
+from scsa_core.counting import present
 
 
 @dataclass(frozen=True)
@@ -115,6 +115,9 @@ def _rows(x: Tensor) -> Tensor:
     return x[0].flatten(1).T.contiguous()
 
 
+FEW = 32  # labels below this are counted as they are
+
+
 def soften(x: Tensor, labels: Tensor, width: float) -> Tensor:
     """Blend features across region borders: (1, C, h, w), labels (h, w), width in tokens (0: unchanged).
 
@@ -134,14 +137,18 @@ def soften(x: Tensor, labels: Tensor, width: float) -> Tensor:
 
 def grid_labels(labels: Tensor, height: int, width: int) -> Tensor:
     """Area vote of integer labels (H, W) on a grid: each cell takes the label covering most of it, the least of equals."""
-    ids = present(labels)
     if labels.shape[0] % height == 0 and labels.shape[1] % width == 0:  # whole cells: count, which is quicker and the same
         rows, columns = labels.shape[0] // height, labels.shape[1] // width
+        low, high = (int(x) for x in labels.aminmax())
+        few = low >= 0 and high < FEW
+        ids = torch.arange(high + 1, dtype=labels.dtype, device=labels.device) if few else present(labels)
+        numbers = labels.long() if few else torch.searchsorted(ids, labels.contiguous())
         cells = torch.arange(height * width, device=labels.device).view(height, 1, width, 1) * len(ids)
-        seen = numbered(labels, ids).view(height, rows, width, columns) + cells
+        seen = numbers.view(height, rows, width, columns) + cells
         counts = torch.bincount(seen.flatten(), minlength=height * width * len(ids))
         most: Tensor = ids[counts.view(height, width, len(ids)).argmax(-1)]
         return most
+    ids = present(labels)
     shares = F.adaptive_avg_pool2d((labels[None] == ids[:, None, None]).float()[None], (height, width))[0]
     out: Tensor = ids[shares.argmax(0)]
     return out
