@@ -47,11 +47,12 @@ CellState = Literal["empty", "waiting", "painting", "done", "failed"]
 
 @dataclass(frozen=True)
 class Cell:
-    """One picture of the grid. key: of the job that it shows. picture stays while a newer one is painted."""
+    """One picture of the grid. key: of the job that it shows. side: its long one, in pixels. picture stays while a newer one is painted."""
 
     state: CellState = "empty"
     key: str = ""
     picture: str | None = None
+    side: int = 0
     seconds: str = ""
     error: ErrorWords | None = None
     stale: bool = False
@@ -151,7 +152,7 @@ class Sheets:
         value: dict[str, Any] = {"result": sheet.cell((family, method)).picture, "content": sheet.content, "style": sheet.style}
         value["baseline"] = sheet.cell((family, "baseline")).picture if method != "baseline" else None
         title = self.desk.engine.info(family).title if family else ""
-        alt = Said("compare.alt_plain", {"model": title, "method": method, "size": max(sheet.size)}).to_dict()
+        alt = Said("compare.alt_plain", {"model": title, "method": method, "size": sheet.cell((family, method)).side}).to_dict()
         return {**value, "w": sheet.size[0], "h": sheet.size[1], "preview": False, "alt": alt}
 
     # -- handlers ---------------------------------------------------------------------
@@ -290,7 +291,8 @@ class Sheets:
 
     async def _finish(self, sheet: Sheet, name: Name, job: Job, result: RenderResult) -> None:
         made = await asyncio.to_thread(self.desk.studio.publish_result, job, result)
-        sheet.set(name, state="done", key=_key(job), picture=made.path, seconds=f"{result.timings['total']:.1f}", error=None, stale=False)
+        sheet.set(name, state="done", key=_key(job), picture=made.path, side=max(made.size), error=None, stale=False)
+        sheet.set(name, seconds=f"{result.timings['total']:.1f}")
         if sheet.opened is None:
             sheet.opened = name
 

@@ -65,7 +65,7 @@ function cellNode(family, method) {
     refreshBar();
   });
   box.setAttribute("aria-label", word("grid.choose", { name }));
-  const state = cell.state === "done" ? word(cell.stale ? "grid.stale" : "grid.seconds", { seconds: cell.seconds }) : cell.able ? word(`grid.state.${cell.state}`) : "";
+  const state = cell.state === "done" ? word(cell.stale ? "grid.stale" : "grid.seconds", { seconds: cell.seconds }) : url && cell.able ? word(`grid.state.${cell.state}`) : "";
   made.append(node("label", "gd-label", box, node("span", "gd-method", word(`method.${method}`)), node("span", "gd-small", state)));
   if (cell.error) made.append(node("p", "gd-error", `${said(cell.error.what)} ${said(cell.error.do)}`));
   return made;

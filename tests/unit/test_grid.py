@@ -150,7 +150,8 @@ def test_changed_settings_are_marked_when_the_tab_opens_and_a_cell_can_be_opened
     assert cells["scsa"]["stale"] and not cells["baseline"]["stale"]
     _, compare = sheets.open(SimpleNamespace(_data={"family": "lite", "method": "scsa"}), VISITOR)
     assert compare["value"]["baseline"] and compare["value"]["result"] != compare["value"]["baseline"]
-    assert compare["value"]["alt"]["args"]["method"] == "scsa"
+    args = compare["value"]["alt"]["args"]
+    assert args["method"] == "scsa" and args["size"] == 32  # of the picture, not of the photograph it was made from
 
 
 @pytest.mark.parametrize("data", [None, 5, [], [["lite"]], [["lite", "other"]], [[{}, "scsa"]], "lite"])
