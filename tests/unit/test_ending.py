@@ -73,7 +73,8 @@ def test_sigterm_under_load_loses_nothing_that_was_acknowledged(tmp_path):
     def render():
         with client() as own, contextlib.suppress(httpx.HTTPError):
             config = own.get("/config").json()
-            event = next(e for e in config["dependencies"] if e.get("api_name") == "render")
+            button = next(c["id"] for c in config["components"] if c["props"].get("elem_id") == "render")
+            event = next(e for e in config["dependencies"] if [button, "click"] in e["targets"])
             own.post("/gradio_api/queue/join", json={"data": inputs_of(config, event), "fn_index": event["id"], "session_hash": "somebody"})
             with own.stream("GET", "/gradio_api/queue/data", params={"session_hash": "somebody"}) as answer:
                 for line in answer.iter_lines():
