@@ -32,7 +32,7 @@ _SPREAD = 0.35  # of the logarithm of every weight below, from tree to tree
 _LAYER_WEIGHTS = {"relu4_1": 0.7, "relu5_1": 0.8}
 _EVERY_SECOND = {"relu5_3": 0.4}
 _WIDTHS = 24, 64  # principal components a layer
-_COLOUR, _ROW, _COLUMN = 0.2, 0.8, 0.5
+_COLOUR, _ROW, _OUTWARD = 0.2, 0.8, 0.5
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class View:
     layers: dict[str, float]
     colour: float
     row: float
-    column: float
+    outward: float
     width: int
 
 
@@ -58,7 +58,7 @@ def views() -> tuple[View, ...]:
     for k in range(TREES):
         layers = {**_LAYER_WEIGHTS, **(_EVERY_SECOND if k % 2 else {})}
         weights = {name: near(w) for name, w in layers.items()}
-        out.append(View(weights, near(_COLOUR), near(_ROW), near(_COLUMN), int(random.integers(*_WIDTHS))))
+        out.append(View(weights, near(_COLOUR), near(_ROW), near(_OUTWARD), int(random.integers(*_WIDTHS))))
     return tuple(out)
 
 
@@ -81,7 +81,7 @@ class JointSegmentation:
         votes = self.trees.votes(count).astype(np.float32)
         half = len(votes) // 2
         pictures = (self.content, votes[:half]), (self.style, votes[half:])
-        content, style = (LabelMap.from_ids(to_pixels(v.reshape(GRID, GRID, -1), picture) + 1) for picture, v in pictures)
+        content, style = (LabelMap.from_ids(to_pixels(v.reshape(GRID, GRID, -1), picture, by_colour=True) + 1) for picture, v in pictures)
         return content, style
 
 
@@ -112,9 +112,11 @@ def joint_tokens(content: PictureFeatures, style: PictureFeatures) -> Iterator[F
     }
     colours = np.concatenate([(p.colour - p.colour.mean(0)) / (p.colour.std(0) + 1e-3) for p in pair])
     places = np.tile(features.positions(), (2, 1))
+    # Sky is up and ground is down, but left and right are alike: what counts is middle or margin.
+    places = np.stack([places[:, 0], 2 * np.abs(places).max(1)], 1)
     for view in views():
         looks = [weight * layers[name][:, : view.width] for name, weight in view.layers.items()]
-        yield np.concatenate([*looks, view.colour * colours, places * (view.row, view.column)], 1)
+        yield np.concatenate([*looks, view.colour * colours, places * (view.row, view.outward)], 1)
 
 
 def pairing(content: LabelMap, style: LabelMap) -> Pairing:

@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from scsa_core.errors import ShapeError
 from scsa_core.labels import LabelMap
 from scsa_core.metrics.joint_miou import joint_miou
 from scsa_core.segment import consensus, merge_tree
 from scsa_core.segment.partition import ScoredMask, absorb, by_size, partition
-from scsa_core.segment.refine import GuidedFilter
+from scsa_core.segment.refine import GuidedFilter, to_pixels, with_colours
 
 
 def blobs(per=20, centres=((0, 0), (5, 0), (0, 9), (12, 12))):
@@ -149,3 +150,34 @@ def test_guided_filter_keeps_constants_and_follows_the_guide():
     out = guided(blurred)
     assert slope.shape == (32, 32, 3) and np.allclose((slope * guide).sum(-1) + offset, out, atol=1e-5)
     assert out[16, 13] - out[16, 12] > 5 * (blurred[16, 13] - blurred[16, 12])
+
+
+def red_disc(side=128, radius=20, noise=0.03):
+    """A red disc on grey, both grainy, and where the disc is."""
+    rows, columns = np.mgrid[:side, :side]
+    disc = (rows - side / 2) ** 2 + (columns - side / 2) ** 2 < radius**2
+    picture = np.where(disc[..., None], (0.8, 0.2, 0.2), (0.5, 0.5, 0.5)) + np.random.default_rng(0).normal(0, noise, (side, side, 3))
+    return picture.clip(0, 1).astype(np.float32), disc
+
+
+def test_colours_draw_the_border_that_votes_only_hint_at():
+    picture, disc = red_disc()
+    inside = np.zeros((8, 8), np.float32)
+    inside[2:6, 2:6] = 0.6  # four tokens a side, where the disc is two and a half wide
+    votes = np.stack([1 - inside, inside], -1)
+    image = Image.fromarray((picture * 255).astype(np.uint8))
+
+    def iou(labels):
+        return (disc & (labels == 1)).sum() / (disc | (labels == 1)).sum()
+
+    assert iou(to_pixels(votes, image, by_colour=True)) > 0.95 > iou(to_pixels(votes, image)) + 0.1
+
+
+def test_colours_leave_shares_and_say_nothing_of_a_uniform_picture():
+    random = np.random.default_rng(0)
+    votes = random.dirichlet((1, 1, 1), (40, 30)).astype(np.float32)
+    plain = with_colours(votes, np.full((40, 30, 3), 0.4, np.float32))
+    assert plain.shape == votes.shape and np.allclose(plain.sum(-1), 1, atol=1e-5)
+    assert np.allclose(plain, votes, atol=0.02)  # sizes count a little
+    alone = with_colours(np.ones((4, 4, 1), np.float32), random.random((4, 4, 3)).astype(np.float32))
+    assert np.allclose(alone, 1)
