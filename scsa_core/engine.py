@@ -129,7 +129,7 @@ class Engine:
 
     def info(self, backbone: str) -> BackboneInfo:
         """Raises KnobError for a name that no family has."""
-        if backbone not in FAMILIES:
+        if not isinstance(backbone, str) or backbone not in FAMILIES:  # a page may be sent anything
             raise KnobError(
                 f"there is no model named {backbone!r}", knob="backbone", hint=f"Choose one of: {', '.join(FAMILIES)}."
             )

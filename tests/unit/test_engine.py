@@ -282,3 +282,9 @@ def test_progress_moves_inside_a_stage_where_the_family_says_how_far_it_is(reque
         assert len({p.fraction for p in seen if p.stage == stage}) == moves
     fractions = [p.fraction for p in seen]
     assert fractions == sorted(fractions) and fractions[-1] == 1.0
+
+
+@pytest.mark.parametrize("name", ["none", "", None, 5, ["lite"], {"lite": 1}])
+def test_a_family_that_there_is_none_of_is_said(name):
+    with pytest.raises(KnobError):
+        Engine("cpu").info(name)
