@@ -1,6 +1,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+WORKERS ?= 2  # processes that test side by side
 
 .PHONY: demo test lint clean
 
@@ -8,7 +9,7 @@ demo: $(VENV)/.ready  ## set everything up and open the app
 	$(BIN)/python app.py
 
 test: $(VENV)/.ready-dev lint  ## set everything up and pass the tests
-	GRADIO_ANALYTICS_ENABLED=False $(BIN)/python -m pytest --cov --cov-report=term tests
+	GRADIO_ANALYTICS_ENABLED=False OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --cov --cov-report=term tests
 
 lint: $(VENV)/.ready-dev
 	rm -f demo/*.pyi  # Gradio writes these beside our components; a stale one misleads mypy
