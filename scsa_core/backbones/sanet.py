@@ -159,14 +159,20 @@ class SANet:
 
 
 def decode(decoder: ConvStack, x: Tensor, checkpoint: Checkpoint = no_checkpoint) -> Tensor:
-    """The picture (1, 3, 8h, 8w) of features (1, C, h, w), by SANet's decoder or another of its layout."""
+    """The picture (1, 3, 8h, 8w) of features (1, C, h, w), by SANet's decoder or another of its layout.
 
-    def part(features: Tensor) -> Tensor:
+    The finest layers are most of its memory and little of its arithmetic: they always go in strips.
+    """
+    finest = max(k for k, spec in enumerate(decoder.specs) if spec.upsample)
+
+    def part(features: Tensor, first: int, last: int | None) -> Tensor:
         checkpoint()
-        out: Tensor = decoder(features)[""]
+        out: Tensor = decoder(features, first=first, last=last)[""]
         return out
 
-    return in_strips(part, x.contiguous(memory_format=torch.channels_last), DECODER_HALO, pixels=PIXELS // 64, step=DECODER_HALO)
+    x = x.contiguous(memory_format=torch.channels_last)
+    x = in_strips(partial(part, first=0, last=finest), x, DECODER_HALO, pixels=PIXELS // 64, step=DECODER_HALO)
+    return in_strips(partial(part, first=finest, last=None), x, DECODER_HALO, pixels=PIXELS // 64, step=DECODER_HALO)
 
 
 def pair_labels(pair: Pair, content: Tensor, style: Tensor) -> tuple[Tensor, Tensor]:

@@ -99,14 +99,14 @@ class ConvStack(nn.Module):
         for s in specs:
             self.add_module(s.name, ReflectedConv(s.inputs, s.outputs) if s.kernel == 3 else nn.Conv2d(s.inputs, s.outputs, 1))
 
-    def forward(self, x: Tensor, taps: Iterable[str] = (), first: int = 0) -> dict[str, Tensor]:
+    def forward(self, x: Tensor, taps: Iterable[str] = (), first: int = 0, last: int | None = None) -> dict[str, Tensor]:
         """(B, C, H, W) float -> {tap: (B, C', H', W')}; the key "" holds the last output.
 
         Pooling rounds up (ceil mode), as the published networks do. Layers after the
-        last wanted tap are not run, nor those before number `first`.
+        last wanted tap are not run, nor those before number `first` or from `last` on.
         """
         wanted, out = set(taps), {}
-        for s in self.specs[first:]:
+        for s in self.specs[first:last]:
             if s.pool:
                 x = F.max_pool2d(x, 2, ceil_mode=True)
             x = self.get_submodule(s.name)(x)

@@ -61,6 +61,8 @@ def test_decoders_in_strips_are_the_whole_ones():
     halo = sanet_module.DECODER_HALO
     ours = in_strips(lambda part: decoder(part)[""], x, halo, pixels=5 * 8, step=halo)
     torch.testing.assert_close(ours, decoder(x)[""], rtol=1e-12, atol=1e-12)
+    wide = torch.rand(1, 32, 48, 90, dtype=torch.float64)
+    torch.testing.assert_close(sanet_module.decode(decoder, wide), decoder(wide)[""], rtol=1e-12, atol=1e-12)
 
     torch.manual_seed(1)
     lite = LiteDecoder().double().requires_grad_(False).eval()
