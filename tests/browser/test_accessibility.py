@@ -30,6 +30,11 @@ MOTION = """() => Math.max(...[...document.querySelectorAll("*")].flatMap((el) =
   return [...s.transitionDuration.split(","), ...s.animationDuration.split(",")].map(parseFloat).filter(Number.isFinite);
 }))"""
 
+STEADY = """there => {
+  const dimmed = (node) => node && (Number(getComputedStyle(node).opacity) < 1 || dimmed(node.parentElement));
+  return !dimmed(document.querySelector(there)) && !document.querySelector(".gd-primary:disabled");
+}"""
+
 
 @pytest.fixture
 def opened(browser, app_url):
@@ -55,6 +60,8 @@ def opened(browser, app_url):
 def tab(page, name, there):
     page.get_by_role("tab", name=name).click()
     page.locator(there).first.wait_for()
+    # What waits for its first answer is dimmed, buttons that cannot be pressed yet too: neither is how it is read.
+    page.wait_for_function(STEADY, arg=there)
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (390, "dark")])
