@@ -41,7 +41,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=positive, metavar="N", help="Threads to compute with (default: torch's own choice).")
     parser.add_argument("--pairs", type=Path, metavar="DIR", help="maps, reconstruction: a folder of <id>/ with pictures and true maps.")
     parser.add_argument("--regions", choices=("true", "auto"), default="true", help="maps: number of regions on the sheet, or with --ssl.")
-    parser.add_argument("--url", metavar="URL", help="load: the running app.")
+    parser.add_argument("--url", metavar="URL", help="load: the running app, started with SCSA_RATE=0.")
     parser.add_argument("--pid", type=positive, metavar="N", help="load: the app's process, to watch its memory.")
     parser.add_argument("--seconds", type=positive, default=60, metavar="N", help="load: for each count (default: %(default)s).")
     parser.add_argument("--clients", type=positive, nargs="+", default=bench_load.CLIENTS, metavar="N", help="load: how many at once.")

@@ -20,6 +20,8 @@ import numpy as np
 import psutil
 from PIL import Image
 
+from scsa_core.commands.base import UsageError
+
 CLIENTS = (1, 8, 32)
 ALPHAS = (0.2, 0.6, 1.0)
 
@@ -52,12 +54,16 @@ class Load:
 
 
 def run(url: str, counts: Sequence[int], seconds: float, size: int, server: int | None, said: Callable[[str], None]) -> list[Load]:
-    """Load the app at `url` with each number of clients for `seconds`. server: its process id, for its memory."""
+    """Load the app at `url` with each number of clients for `seconds`. server: its process id, for its memory. Raises UsageError."""
     with tempfile.TemporaryDirectory(prefix="scsa-load-") as folder:
-        everyone = [_client(k, url, Path(folder), size) for k in range(max(counts))]
-        for client, ask in everyone:  # alone: what it has to get later
-            for alpha in ALPHAS:
-                client.pixels[alpha] = ask(alpha)
+        try:
+            everyone = [_client(k, url, Path(folder), size) for k in range(max(counts))]
+            for client, ask in everyone:  # alone: what it has to get later
+                for alpha in ALPHAS:
+                    client.pixels[alpha] = ask(alpha)
+        except Exception as error:  # whatever stands between
+            hint = "Start it with SCSA_RATE=0: all these clients have one address."
+            raise UsageError(f"the app at {url} did not paint a picture: {error}"[:300], hint=hint) from error
         if len({p for c, _ in everyone for p in c.pixels.values()}) < len(everyone) * len(ALPHAS):
             said("some clients' pictures are alike: mixing them up would go unseen")
         return [_load(everyone[:count], seconds, server) for count in counts]

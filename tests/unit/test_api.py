@@ -25,7 +25,7 @@ from scsa_core.recipe import extract
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     folder = tmp_path_factory.mktemp("api")
-    settings = Settings(device="cpu", preload=False, data=folder / "data", max_size=256)
+    settings = Settings(device="cpu", preload=False, data=folder / "data", max_size=256, rate=0)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(folder / "files"))
         patch.setattr(networking, "url_ok", networking.url_ok)
@@ -149,6 +149,11 @@ def test_the_load_bench_finds_everybody_served_their_own(site, capsys):
     assert main(arguments) == 0
     row = next(line.split() for line in capsys.readouterr().out.splitlines() if line.split()[:1] == ["3"])
     assert int(row[1]) >= 3 and row[2:4] == ["0", "0"] and float(row[4]) > 0
+
+
+def test_the_load_bench_says_where_no_app_answers(capsys):
+    assert main(["bench", "load", "--url", "http://127.0.0.1:9", "--clients", "1", "--seconds", "1"]) == 2
+    assert "SCSA_RATE=0" in capsys.readouterr().err
 
 
 def test_the_load_bench_counts_what_goes_wrong():
