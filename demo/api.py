@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable
-from contextvars import copy_context
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -31,9 +30,9 @@ from .auto import NUMBERS
 from .desk import Desk
 from .faults import told
 from .files import Picture, publish
+from .work import in_line
 
 log = logging.getLogger("scsa.demo")
-POLL = 0.05
 _T = TypeVar("_T")
 
 
@@ -105,22 +104,8 @@ class Api:
 
     async def _in_line(self, request: gr.Request, work: Callable[[CancelToken], _T]) -> _T:
         """Run `work` in a thread once it is this client's turn; whoever goes away stops it."""
-        line, token = self.desk.studio.line, CancelToken()
-        place = line.enter(request.session_hash or "api")
-        try:
-            while line.position(place):
-                await asyncio.sleep(POLL)
-            future = asyncio.get_running_loop().run_in_executor(None, partial(copy_context().run, work, token))
-            try:
-                return await asyncio.shield(future)
-            finally:
-                if not future.done():
-                    token.cancel()
-                    await asyncio.wait({future}, timeout=60)
-                if future.done() and not future.cancelled():
-                    future.exception()  # seen
-        finally:
-            line.leave(place)
+        token = CancelToken()
+        return await in_line(self.desk.studio.line, request.session_hash or "api", partial(work, token), token)
 
 
 @contextlib.contextmanager

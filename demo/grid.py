@@ -34,6 +34,7 @@ from .models import model_states
 from .session import Job, Session
 from .text import ErrorWords, Said, error_words
 from .text import texts as _texts
+from .work import in_thread
 
 log = logging.getLogger("scsa.demo")
 
@@ -263,9 +264,8 @@ class Sheets:
             sheet.set(name, state="painting")
             events: list[Progress] = []
             call = partial(self.desk.engine.render, job.request, progress=events.append, cancel=token)
-            future = asyncio.get_running_loop().run_in_executor(self._pool, call)
             seen = 0
-            try:
+            async with in_thread(self._pool, call, token) as future:
                 while not future.done():
                     if len(events) > seen or not seen:
                         seen = max(1, len(events))
@@ -274,12 +274,6 @@ class Sheets:
                         yield False
                     await asyncio.wait({future}, timeout=POLL)
                 await self._finish(sheet, name, job, future.result())
-            finally:
-                if not future.done():  # the page is gone
-                    token.cancel()
-                    await asyncio.wait({future}, timeout=60)
-                if future.done() and not future.cancelled():
-                    future.exception()  # seen, so that it is not reported as forgotten
         except Cancelled:
             raise
         except Exception as error:

@@ -12,7 +12,6 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
 from functools import partial
 from typing import Any, Protocol
 
@@ -33,6 +32,7 @@ from .faults import told
 from .line import Line, Place
 from .session import Job, Made, Run, Session, State, View
 from .text import Said
+from .work import POLL, in_thread
 
 log = logging.getLogger("scsa.demo")
 
@@ -40,7 +40,6 @@ PREVIEW_ABOVE = 1.0
 """Seconds: a render expected to take longer shows a preview first."""
 LIVE_LIMIT = 12.0
 """Seconds: a live render expected to take longer stops at the preview."""
-POLL = 0.08
 
 
 class EngineLike(Protocol):
@@ -232,12 +231,9 @@ class Studio:
     ) -> AsyncIterator[Progress | RenderResult]:
         """Run `call` in a thread; yields its progress, then its result. Raises what it raises."""
         events: list[Progress] = []
-        loop = asyncio.get_running_loop()
-        # In the event's own context: whoever lends a GPU asks for whom.
-        work = partial(copy_context().run, call, request, progress=events.append, cancel=run.token)
-        future = loop.run_in_executor(self._pool, work)
+        work = partial(call, request, progress=events.append, cancel=run.token)
         seen: Progress | None = None
-        try:
+        async with in_thread(self._pool, work, run.token) as future:
             while not future.done():
                 await asyncio.wait({future}, timeout=POLL)
                 if session.run is not run:
@@ -246,12 +242,6 @@ class Studio:
                     seen = events[-1]
                     yield seen
             yield future.result()
-        finally:
-            if not future.done():  # the page is gone, or the event was stopped
-                run.token.cancel()
-                await asyncio.wait({future}, timeout=60)
-            if future.done() and not future.cancelled():
-                future.exception()  # seen, so that it is not reported as forgotten
 
     # -- views ------------------------------------------------------------------------
 

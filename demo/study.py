@@ -28,6 +28,7 @@ from .session import Session
 from .settings import Settings
 from .study_web import Studies
 from .text import LANGUAGES, Words, t
+from .work import in_line
 
 log = logging.getLogger("scsa.demo")
 
@@ -268,15 +269,8 @@ class StudyDesk:
         request = RenderRequest(
             source.content, source.style, *maps, links=links, backbone=arm.model, method=arm.method, knobs=self._knobs(source, arm)
         )  # fmt: skip
-        place = self.desk.studio.line.enter(f"study {session.key}")
-        try:
-            while self.desk.studio.line.position(place):
-                token.checkpoint()
-                await asyncio.sleep(0.1)
-            result = await asyncio.to_thread(partial(self.desk.engine.render, request, cancel=token))
-        finally:
-            self.desk.studio.line.leave(place)
-        return result.image
+        paint = partial(self.desk.engine.render, request, cancel=token)
+        return (await in_line(self.desk.studio.line, f"study {session.key}", paint, token)).image
 
     def _knobs(self, source: Source, arm: Arm) -> Knobs:
         knobs = self.desk.engine.defaults(arm.model)
