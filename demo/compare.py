@@ -43,6 +43,7 @@ class Compare(ModelComponent):
     """`value`: pictures. `status`: {state, key, args, fraction, busy}: what the line below says."""
 
     sheet, root, data_model = "compare", "cv-root", CompareModel
+    shared = ("element.js",)
 
     def postprocess(self, value: Any) -> Any:
         """A dict of `CompareModel`'s fields; pictures as path, FileData or None."""

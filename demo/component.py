@@ -19,11 +19,12 @@ def data_of(event: gr.EventData) -> Mapping[str, Any]:
 class WebComponent(gr.HTML):
     """A `gr.HTML` whose looks and life are in `web/`. Other keyword arguments become props of its script.
 
-    sheet: name of its .css and .js. root: class of the element that the script fills.
+    sheet: name of its .css and .js. root: class of the element that the script fills. shared: scripts that its own needs.
     """
 
     sheet: ClassVar[str]
     root: ClassVar[str]
+    shared: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self,
@@ -59,7 +60,7 @@ class WebComponent(gr.HTML):
     @classmethod
     def program(cls) -> str:
         """The JavaScript that runs once the component is there."""
-        return script(f"{cls.sheet}.js")
+        return script(*cls.shared, f"{cls.sheet}.js")
 
 
 class ModelComponent(WebComponent):

@@ -24,7 +24,6 @@ from .knobs import FIRST, SLIDERS, acts
 from .session import Made
 from .studio import described
 from .text import texts
-from .theme import script
 
 FILES = ("result", "content", "style")
 
@@ -44,10 +43,7 @@ class History(ModelComponent):
     """`linked`: {mark, path, until}: the link that was made of a result."""
 
     sheet, root, data_model = "history", "hs-root", HistoryModel
-
-    @classmethod
-    def program(cls) -> str:
-        return script("kept.js") + "\n" + script("history.js")
+    shared = ("element.js", "kept.js")
 
     def preprocess(self, payload: Any) -> Any:
         """The value as a plain dict, or None. Files are dicts with `path`."""

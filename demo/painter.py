@@ -46,10 +46,10 @@ from scsa_core.pairing import Pairing
 
 from .component import ModelComponent
 from .painter_text import TEXT_KEYS
+from .theme import script, style
 
 __all__ = [
     "MAX_MAP_SIDE",
-    "PAINTER_CSS",
     "TEXT_KEYS",
     "Painter",
     "PainterModel",
@@ -67,8 +67,8 @@ MAX_NAME = 40
 MAX_REGIONS = 256
 SIDES = ("content", "style")
 
-_WEB = Path(__file__).parent / "web"
 _SCRIPTS = (
+    "element.js",
     "kept.js",
     "painter_state.js",
     "painter_shape.js",
@@ -87,17 +87,8 @@ _SCRIPTS = (
     "painter_keep.js",
     "painter_exchange.js",
 )
-_COLOUR = re.compile(r"#[0-9a-f]{6}")
-
 _STYLES = ("painter.css", "painter_helpers.css")
-
-PAINTER_CSS = "\n".join((_WEB / name).read_text(encoding="utf-8") for name in _STYLES)
-
-
-def painter_script() -> str:
-    """The component's JavaScript: the files of `web/` in one function body."""
-    return '"use strict";\n' + "\n".join((_WEB / name).read_text(encoding="utf-8") for name in _SCRIPTS)
-
+_COLOUR = re.compile(r"#[0-9a-f]{6}")
 
 Whole = Annotated[int, Field(ge=-(2**53), le=2**53)]
 """A number that a browser can count to: a larger one could not be sent back."""
@@ -161,11 +152,11 @@ class Painter(ModelComponent):
 
     @classmethod
     def style_sheet(cls) -> str:
-        return PAINTER_CSS
+        return style(*_STYLES)
 
     @classmethod
     def program(cls) -> str:
-        return painter_script()
+        return script(*_SCRIPTS)
 
     def preprocess(self, payload: Any) -> Any:
         """The value as a plain dict, or None. Files are dicts with `path`."""

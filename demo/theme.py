@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import gradio as gr
@@ -78,14 +79,18 @@ def theme() -> gr.themes.Base:
 
 def css() -> str:
     """The page's style sheet."""
-    return (_WEB / "page.css").read_text(encoding="utf-8")
+    return _files(["page.css"])
 
 
-def script(name: str) -> str:
-    """A component's JavaScript from `web/`, as one function body."""
-    return '"use strict";\n' + (_WEB / name).read_text(encoding="utf-8")
+def script(*names: str) -> str:
+    """A component's JavaScript: files of `web/`, one after the other, as one function body."""
+    return '"use strict";\n' + _files(names)
 
 
-def style(name: str) -> str:
-    """A component's style sheet from `web/`; Gradio nests it under the component's own id."""
-    return (_WEB / name).read_text(encoding="utf-8")
+def style(*names: str) -> str:
+    """A component's style sheet: files of `web/`; Gradio nests it under the component's own id."""
+    return _files(names)
+
+
+def _files(names: Sequence[str]) -> str:
+    return "\n".join((_WEB / name).read_text(encoding="utf-8") for name in names)

@@ -6,14 +6,6 @@ const MODES = ["split", "flip", "side", "fade"];
 const BUSY = ["queued", "previewing", "rendering"];
 const MAX_ZOOM = 16;
 
-function el(tag, className, attributes = {}, ...children) {
-  const node = document.createElement(tag);
-  if (className) node.className = className;
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  node.append(...children);
-  return node;
-}
-
 class Layer {
   constructor(name) {
     this.image = el("img", "cv-image", { alt: "", draggable: "false", decoding: "async" });

@@ -8,14 +8,6 @@ const SETTLE_MS = 1200; // a slider on its way passes through results that nobod
 const THUMB = 224; // pixels, long side
 const UNDO_MS = 12000;
 
-function el(tag, className, attributes = {}, ...children) {
-  const node = document.createElement(tag);
-  if (className) node.className = className;
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  node.append(...children);
-  return node;
-}
-
 /** What is kept where the browser keeps nothing: until the page is closed. */
 class Memory {
   constructor() { this.places = { results: new Map(), pictures: new Map() }; }

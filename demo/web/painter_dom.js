@@ -32,17 +32,6 @@ function icon(name) {
   return svg;
 }
 
-/** An element with a class, attributes and children; strings become text nodes. */
-function el(tag, className, attributes = {}, ...children) {
-  const node = document.createElement(tag);
-  if (className) node.className = className;
-  for (const [name, value] of Object.entries(attributes)) {
-    if (value !== null && value !== undefined) node.setAttribute(name, value);
-  }
-  node.append(...children);
-  return node;
-}
-
 /** Words that change with the `texts` prop: each binding is set again when it does. */
 class Words {
   constructor(texts) {

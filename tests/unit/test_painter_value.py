@@ -151,7 +151,7 @@ def test_component_checks_its_value() -> None:
 
 
 def test_every_word_has_a_key_and_every_key_is_used() -> None:
-    script = painter.painter_script()
+    script = painter.Painter.program()
     quoted = set(re.findall(r'"([a-z][a-z_]+)"', script))
     assert set(re.findall(r'words\.get\("(\w+)"', script)) <= set(TEXT_KEYS)
     unused = [key for key in TEXT_KEYS if key not in quoted and not key.startswith("step_")]
@@ -159,7 +159,7 @@ def test_every_word_has_a_key_and_every_key_is_used() -> None:
 
 
 def test_the_template_is_static_and_text_stays_text() -> None:
-    script, css = painter.painter_script(), painter.PAINTER_CSS
+    script, css = painter.Painter.program(), painter.Painter.style_sheet()
     assert not re.search(r"innerHTML|insertAdjacentHTML|outerHTML|document\.write|\beval\(", script)
     assert not re.search(r"\$\{|\{\{|`|\\", css)
 
