@@ -117,3 +117,17 @@ def desk(browser, host, request):
     yield made
     context.close()
     assert made.problems == []
+
+
+@pytest.fixture
+def studio(browser, app_url):
+    """The real page, open on its first example. Ends with no error on it."""
+    from tests.browser.studio_page import SLOW, Studio
+
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    page = context.new_page()
+    page.set_default_timeout(SLOW)
+    opened = Studio(page, app_url)
+    yield opened
+    assert not opened.problems
+    context.close()

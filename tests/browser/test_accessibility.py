@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.browser.axe import faults
+from tests.browser.studio_page import SLOW
 
-SLOW = 180_000
 SHOTS = os.environ.get("SCSA_SCREENSHOTS")
 
 # What an element and those around it look like; told again once the focus has left, something must differ.

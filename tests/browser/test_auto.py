@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from tests.browser.test_create import SLOW, Studio
+from tests.browser.studio_page import SLOW
 
 
 @pytest.fixture
-def studio(browser, app_url):
-    page = browser.new_page(viewport={"width": 1440, "height": 900})
-    opened = Studio(page, app_url)
-    page.locator("#more button").first.click()
-    page.locator("#knob-live input").uncheck()  # maps are what is looked at here
-    yield opened
-    assert not opened.problems
-    page.close()
+def studio(studio):
+    studio.page.locator("#more button").first.click()
+    studio.page.locator("#knob-live input").uncheck()  # maps are what is looked at here
+    return studio
 
 
 def chips(studio) -> list[str]:

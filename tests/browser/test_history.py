@@ -2,20 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
-
-from tests.browser.test_create import SLOW, Studio
-
-
-@pytest.fixture
-def studio(browser, app_url):
-    context = browser.new_context(viewport={"width": 1440, "height": 900})
-    page = context.new_page()
-    page.set_default_timeout(SLOW)
-    opened = Studio(page, app_url)
-    yield opened
-    assert not opened.problems
-    context.close()
+from tests.browser.studio_page import SLOW, Studio
 
 
 def items(page, count):

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from tests.browser.conftest import Server
-from tests.browser.test_create import SLOW, Studio
+from tests.browser.studio_page import SLOW, Studio
 
 OWN = """async () => new Promise((done) => {
   const open = indexedDB.open("scsa-studio", 1);
@@ -39,17 +39,6 @@ def until_kept(page, wanted):
             return own
         page.wait_for_timeout(200)
     raise AssertionError(f"what is kept stayed at {own}")
-
-
-@pytest.fixture
-def studio(browser, app_url):
-    context = browser.new_context(viewport={"width": 1440, "height": 900})
-    page = context.new_page()
-    page.set_default_timeout(SLOW)
-    opened = Studio(page, app_url)
-    yield opened
-    assert not opened.problems
-    context.close()
 
 
 def test_a_reload_brings_maps_undo_and_knobs_back_and_fresh_offers_them_again(studio):

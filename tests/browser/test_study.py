@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.browser.axe import faults
+from tests.browser.studio_page import SLOW
 
-SLOW = 180_000
 SHOTS = os.environ.get("SCSA_SCREENSHOTS")
 
 

@@ -1,0 +1,84 @@
+"""The real page as a person sees it and acts on it, for the browser tests."""
+
+from __future__ import annotations
+
+import io
+import os
+import time
+from pathlib import Path
+
+from PIL import Image
+
+SLOW = 180_000  # ms: a render on two busy cores
+SHOTS = os.environ.get("SCSA_SCREENSHOTS")
+
+
+class Studio:
+    """What a person sees and does on the page."""
+
+    def __init__(self, page, url) -> None:
+        self.page, self.problems = page, []
+        page.on("pageerror", lambda e: self.problems.append(str(e)))
+        page.goto(url)
+        page.locator("#compare img.cv-image[src]").first.wait_for(state="attached", timeout=60_000)
+        page.locator("#painter canvas").first.wait_for(timeout=60_000)
+        page.locator("#painter").get_by_text("Greenery").first.wait_for(timeout=60_000)
+
+    def status(self) -> str:
+        return self.page.locator("#compare [role=status]").first.inner_text()
+
+    def wait(self, *words: str, timeout: float = SLOW / 1000) -> str:
+        """Until the status line has one of the words."""
+        end = time.monotonic() + timeout
+        while time.monotonic() < end:
+            text = self.status()
+            if any(w in text for w in words):
+                return text
+            time.sleep(0.1)
+        raise AssertionError(f"the status stayed at {self.status()!r}, not {words}")
+
+    def shown(self) -> bytes:
+        """The bytes of the result picture on the page, decoded to pixels."""
+        source = self.page.locator("#compare .cv-result img.cv-image").get_attribute("src")
+        body = self.page.request.get(source).body()
+        return Image.open(io.BytesIO(body)).convert("RGB").tobytes()
+
+    def repainted(self, before: bytes) -> bytes:
+        """The full result that replaces `before`, once nothing moves any more: a live slider shows its way too."""
+        end, since, last = time.monotonic() + SLOW / 1000, 0.0, before
+        while time.monotonic() < end:
+            status = self.status()
+            if "Press Render" in status:  # a slow machine stops at the preview, and a person does what it says
+                self.page.locator("#render").click()
+                self.page.wait_for_timeout(500)
+            settled = "Done in" in status and "baseline" not in status
+            now = self.shown() if settled else before
+            if now != last or not settled:
+                last, since = now, time.monotonic()
+            if now != before and settled and time.monotonic() - since > 2:
+                return now
+            time.sleep(0.2)
+        raise AssertionError(f"the picture did not change; status {self.status()!r}")
+
+    def size(self, label: str) -> None:
+        self.page.locator("#knob-size input").click()
+        self.page.get_by_role("option", name=label).first.click()
+        assert label in self.page.locator("#knob-size input").input_value()
+
+    def nudge(self, name: str, key: str, times: int = 1) -> None:
+        slider = self.page.locator(f"#knob-{name} input[type=range]")
+        slider.focus()
+        for _ in range(times):
+            self.page.keyboard.press(key)
+
+    def stroke(self) -> None:
+        box = self.page.locator("#painter canvas").first.bounding_box()
+        self.page.mouse.move(box["x"] + box["width"] * 0.2, box["y"] + box["height"] * 0.5)
+        self.page.mouse.down()
+        self.page.mouse.move(box["x"] + box["width"] * 0.8, box["y"] + box["height"] * 0.55, steps=8)
+        self.page.mouse.up()
+
+    def shot(self, name: str, **options) -> None:
+        if SHOTS:
+            Path(SHOTS).mkdir(parents=True, exist_ok=True)
+            self.page.screenshot(path=Path(SHOTS) / f"{name}.png", **options)
