@@ -93,20 +93,34 @@ class Lite:
         return cls(encoder.to(device), decoder.to(device), checkpoints.fingerprint(files), convolution_dtype(device))
 
     def encode(self, picture: Tensor, *, role: str, checkpoint: Checkpoint = no_checkpoint) -> Features:
-        checkpoint()
-        taps = {"style": align.LEVELS, "content": (align.LEVELS[align.SHARED], TAP)}.get(role, (TAP,))
-        picture = picture.to(self.dtype).contiguous(memory_format=torch.channels_last)
-        out: Mapping[str, Tensor]
         if role == "map":
-            out = encode_flat(self.encoder, picture, taps, checkpoint)
-        else:
-            out = in_strips(partial(self._encode, taps=taps, checkpoint=checkpoint), picture, ENCODER_HALO, dtypes=_SPARED)
-        return {tap: out[tap].float() if tap == TAP else out[tap] for tap in taps}
+            picture = picture.to(self.dtype).contiguous(memory_format=torch.channels_last)
+            return {TAP: encode_flat(self.encoder, picture, (TAP,), checkpoint)[TAP].float()}
+        if role == "style":
+            return self.taps(picture, align.LEVELS, checkpoint, _SPARED)
+        return self.taps(picture, (align.LEVELS[align.SHARED], TAP), checkpoint)
 
-    def _encode(self, picture: Tensor, taps: tuple[str, ...], checkpoint: Checkpoint) -> dict[str, Tensor]:
-        checkpoint()
-        out = self.encoder(picture, taps)
-        return {tap: out[tap].float() for tap in taps}
+    def taps(
+        self, picture: Tensor, names: tuple[str, ...], checkpoint: Checkpoint, dtypes: Mapping[str, torch.dtype] | None = None
+    ) -> Features:
+        """Layers of the encoder in float32, by name; those in `dtypes` as told there where the picture is large."""
+
+        def part(strip: Tensor) -> Mapping[str, Tensor]:
+            checkpoint()
+            out = self.encoder(strip, names)
+            return {name: out[name].float() for name in names}
+
+        picture = picture.to(self.dtype).contiguous(memory_format=torch.channels_last)
+        return in_strips(part, picture, ENCODER_HALO, dtypes=dtypes)
+
+    def stage(self, k: int, x: Tensor) -> Tensor:
+        """The decoder's stage k."""
+        return in_strips(partial(self.decoder.stage, k), x, DECODER_HALO, pixels=PIXELS >> (4 - k), step=DECODER_HALO)
+
+    def picture(self, x: Tensor) -> Tensor:
+        """What the decoder makes of its last stage."""
+        out: Tensor = in_strips(self.decoder.picture, x, DECODER_HALO, step=DECODER_HALO)
+        return out
 
     def prepare(self, pair: Pair, method: Method, checkpoint: Checkpoint = no_checkpoint) -> Painted:
         content, style = pair.content[TAP].contiguous(), pair.style[TAP].contiguous()
@@ -147,7 +161,7 @@ class Lite:
         x = x.contiguous(memory_format=torch.channels_last)
         for k in range(3):
             checkpoint()
-            x = in_strips(partial(self.decoder.stage, k), x, DECODER_HALO, pixels=PIXELS >> (4 - k), step=DECODER_HALO)
+            x = self.stage(k, x)
             if prepared.alignment is None:
                 x = align.blend(x, prepared.detail) if k == 0 else x
             elif k == 0:
@@ -155,5 +169,4 @@ class Lite:
             else:
                 x = prepared.alignment.at(k + 1, x, strength)
         checkpoint()
-        out: Tensor = in_strips(self.decoder.picture, x, DECODER_HALO, step=DECODER_HALO)
-        return out
+        return self.picture(x)

@@ -67,13 +67,7 @@ class Mast:
         return cls(Lite.load(device))
 
     def encode(self, picture: Tensor, *, role: str, checkpoint: Checkpoint = no_checkpoint) -> Features:
-        checkpoint()
-        return {} if role == "map" else self._taps(picture, LAYERS if role == "style" else LAYERS[:1])
-
-    def _taps(self, picture: Tensor, layers: tuple[str, ...]) -> dict[str, Tensor]:
-        x = picture.to(self.lite.dtype).contiguous(memory_format=torch.channels_last)
-        out = self.lite.encoder(x, layers)
-        return {layer: out[layer].float().contiguous() for layer in layers}
+        return {} if role == "map" else self.lite.taps(picture, LAYERS if role == "style" else LAYERS[:1], checkpoint)
 
     def prepare(self, pair: Pair, method: Method, checkpoint: Checkpoint = no_checkpoint) -> Aligned:
         labels = (pair.content_labels, pair.style_labels)
@@ -88,7 +82,7 @@ class Mast:
     def render(self, prepared: Aligned, knobs: Knobs, method: Method, checkpoint: Checkpoint = no_checkpoint) -> Tensor:
         picture = self._decode(prepared.first, 0, checkpoint)
         for k, layer in enumerate(LAYERS[1:] if method != "single" else (), 1):
-            now = self._taps(picture.clamp(0, 1), (layer,))[layer]
+            now = self.lite.taps(picture.clamp(0, 1), (layer,), checkpoint)[layer]
             p = prepared
             aligned = align(now, p.style[layer], p.content_labels, p.style_labels, p.links, checkpoint)
             picture = self._decode(aligned, k, checkpoint)
@@ -99,7 +93,6 @@ class Mast:
         x = x.clamp_min(0).contiguous(memory_format=torch.channels_last)
         for k in range(first, len(self.lite.decoder.stages)):
             checkpoint()
-            x = self.lite.decoder.stage(k, x)
+            x = self.lite.stage(k, x)
         checkpoint()
-        out: Tensor = self.lite.decoder.picture(x)
-        return out
+        return self.lite.picture(x)

@@ -24,7 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from scsa_core import checkpoints
-from scsa_core.attention import RegionIndex, semantic_adain
+from scsa_core.attention import Distinct, RegionIndex, semantic_adain
 from scsa_core.backbones.base import BackboneInfo, Capabilities, Checkpoint, Features, Pair, alphas, no_checkpoint
 from scsa_core.backbones.level import soften
 from scsa_core.backbones.sanet import decode, pair_labels
@@ -175,10 +175,10 @@ class StyTr2:
             adapted = soften(adapted, labels, pair.soft_borders)
         content_map = pair.content_map["kinds"][pair.content_map["kind"].flatten()]
         query = self.transformer.encoder_c(content_map, position, checkpoint=checkpoint) + position
-        key, value, key_labels, counts = self._map_keys(pair, memory, style_labels, checkpoint)
-        index = RegionIndex.build(labels.flatten(), key_labels, pair.links, pair.fallback)
+        keys, value = self._map_keys(pair, memory, style_labels, checkpoint)
+        index = RegionIndex.build(labels.flatten(), keys.labels, pair.links, pair.fallback)
         attentions = [layers[0].self_attn, *(layer.multihead_attn for layer in layers)]
-        continuous = tuple(a.continuous(query, key, value, index, counts, checkpoint) for a in attentions)
+        continuous = tuple(a.continuous(query, keys.rows, value, index, keys.counts, checkpoint) for a in attentions)
         index = RegionIndex.build(labels.flatten(), style_labels.flatten(), pair.links, pair.fallback)
         adapted = _tokens(adapted)
         sparse = layers[0].self_attn.sparse(adapted + position, memory, memory, index, checkpoint)
@@ -186,18 +186,14 @@ class StyTr2:
 
     def _map_keys(
         self, pair: Pair, memory: Tensor, labels: Tensor, checkpoint: Checkpoint
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Distinct keys of the style map, with whom SCA works.
-
-        Returns key (G, C), value (G, C) as the mean of the memory that a key stands for, label (G,) and count (G,).
-        """
+    ) -> tuple[Distinct, Tensor]:
+        """Distinct keys (G, C) of the style map, with which SCA works, and the means (G, C) of the memory that they stand for."""
         assert pair.style_map is not None
         kinds, kind, label = pair.style_map["kinds"], pair.style_map["kind"].flatten(), labels.flatten()
         encoded = self.transformer.encoder_s(kinds, counts=torch.bincount(kind, minlength=len(kinds)), checkpoint=checkpoint)
         groups, group = torch.unique(torch.stack([kind, label]), dim=1, return_inverse=True)
-        counts = torch.bincount(group)
-        sums = memory.new_zeros(groups.shape[1], memory.shape[1]).index_add_(0, group, memory)
-        return encoded[groups[0]], sums / counts[:, None], groups[1], counts
+        keys = Distinct(encoded[groups[0]], groups[1], group, torch.bincount(group))
+        return keys, keys.means(memory)
 
     def render(self, prepared: Sequences, knobs: Knobs, method: Method, checkpoint: Checkpoint = no_checkpoint) -> Tensor:
         x, decoder = prepared.content, self.transformer.decoder

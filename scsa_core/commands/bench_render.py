@@ -61,8 +61,7 @@ def measure(size: int, repeat: int, backbone: str = "lite") -> Outcome:
     content, maps = picture(size, 1), quarters(size)
     kinds = cold, style, alpha = Timed("cold"), Timed("new style"), Timed("alpha move")
     peak = 0
-    small = picture(64, 0), picture(64, 2), quarters(64), quarters(64)
-    _render(engine, RenderRequest(*small, backbone=backbone, knobs=knobs.replace(size=64)), Timed(""))  # untimed
+    warm_up(engine, backbone)
     for k in range(repeat):
         engine.clear_cache()
         request = RenderRequest(content, picture(size, 10 + k), maps, maps, backbone=backbone, knobs=knobs)
@@ -79,6 +78,12 @@ def measure(size: int, repeat: int, backbone: str = "lite") -> Outcome:
             engine.render(counted)
         kind.flops = float(counter.get_total_flops())
     return Outcome(kinds, load_seconds, peak, convolution_rate(max(3, repeat)))
+
+
+def warm_up(engine: Engine, backbone: str) -> None:
+    """A small render, untimed: libraries set themselves up."""
+    knobs = engine.defaults(backbone).replace(size=64)
+    engine.render(RenderRequest(picture(64, 0), picture(64, 2), quarters(64), quarters(64), backbone=backbone, knobs=knobs))
 
 
 def convolution_rate(repeat: int) -> float:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scsa_core.commands.bench_render import convolution_rate, picture, quarters
+from scsa_core.commands.bench_render import convolution_rate, picture, quarters, warm_up
 from scsa_core.engine import Engine, RenderRequest
 
 SIZES = (256, 512, 1024, 2048)
@@ -43,8 +43,7 @@ def probe(size: int, backbone: str) -> None:
 def run(size: int, backbone: str = "lite") -> Step:
     engine = Engine("cpu")
     knobs = engine.defaults(backbone).replace(size=size)
-    small = RenderRequest(picture(64, 0), picture(64, 2), quarters(64), quarters(64), backbone=backbone, knobs=knobs.replace(size=64))
-    engine.render(small)  # untimed: libraries set themselves up
+    warm_up(engine, backbone)
     before = convolution_rate(3)
     request = RenderRequest(picture(size, 1), picture(size, 2), quarters(size), quarters(size), backbone=backbone, knobs=knobs)
     result = engine.render(request)

@@ -163,13 +163,12 @@ def test_equal_patches_of_two_labels_stay_apart(model, pair):
         one_colour = model.encode(torch.zeros(1, 3, 48, 80), role="map")
         labels = grid_labels(pair.style_labels, 6, 10)
         twin = dataclasses.replace(pair, style_map=one_colour)
-        keys = model._map_keys(twin, stytr2._tokens(pair.style["memory"]), labels, lambda: None)
-    key, value, label, count = keys
-    assert torch.equal(key[0], key[1]) and label.tolist() == [0, 1]
+        keys, value = model._map_keys(twin, stytr2._tokens(pair.style["memory"]), labels, lambda: None)
+    assert torch.equal(keys.rows[0], keys.rows[1]) and keys.labels.tolist() == [0, 1]
     memory = stytr2._tokens(pair.style["memory"])
     for k in (0, 1):
         assert torch.allclose(value[k], memory[labels.flatten() == k].mean(0), atol=1e-5)
-        assert count[k] == (labels == k).sum()
+        assert keys.counts[k] == (labels == k).sum()
 
 
 def test_blend_acts_with_maps_and_adain_only(model, pair):
