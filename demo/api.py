@@ -57,11 +57,11 @@ class Api:
         with _in_words("an API render", model=model):
             job = await asyncio.to_thread(self._request, content, style, content_map, style_map, model, method, knobs)
             result = await self._in_line(request, lambda token: self.desk.engine.render(job, cancel=token))
-            recipe = Recipe.of(result, __version__, tuple(note.text for note in result.notes))
+            recipe = Recipe.of(result, __version__)
             path = await asyncio.to_thread(publish, embed(result.image, recipe), f"scsa-{model}-{method}.png")
             timings = {stage: round(seconds, 4) for stage, seconds in result.timings.items()}
-            said = [note.text for note in result.notes]
-            yield path, {"seconds": timings["total"], "timings": timings, "warnings": said, "size": list(result.image.size)}
+            details = {"seconds": timings["total"], "timings": timings, "warnings": list(recipe.warnings), "size": list(recipe.size)}
+            yield path, details
 
     async def segment(
         self, content: str | None, style: str | None, regions: str, request: gr.Request

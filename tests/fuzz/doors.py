@@ -38,8 +38,9 @@ from scsa_core.images import load_image
 from scsa_core.labels import read_maps
 
 from . import payloads
+from .files import photo
 from .maps import map_case
-from .pictures import photo, picture
+from .pictures import picture
 
 SIZE = 64
 """Long side of every render: what is tried is the way there."""

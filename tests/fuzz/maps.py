@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from .pictures import File, encoded, junk, noise, photo, picture, png, shorts, tiff
+from .files import File, encoded, junk, noise, photo, png, shorts, tiff
+from .pictures import picture
 
 COLOURS = ((255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0), (255, 0, 255), (0, 255, 255), (255, 255, 255), (0, 0, 0))
 

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from .files import junk, noise
 from .maps import areas, legend, side_of
-from .pictures import junk, noise
 
 JSON = {"content-type": "application/json"}
 
