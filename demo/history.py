@@ -43,7 +43,7 @@ class History(ModelComponent):
     """`linked`: {mark, path, until}: the link that was made of a result."""
 
     sheet, root, data_model = "history", "hs-root", HistoryModel
-    shared = ("element.js", "kept.js")
+    shared = ("element.js", "kept.js", "history_shelf.js")
 
     def preprocess(self, payload: Any) -> Any:
         """The value as a plain dict, or None. Files are dicts with `path`."""

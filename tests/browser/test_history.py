@@ -54,6 +54,9 @@ def test_results_stay_come_back_whole_and_go_when_told(studio):
     studio.shot("history-1440", full_page=True)
 
     page.locator(".hs-item").nth(0).focus()
+    redrawn = "window.old = document.activeElement; new BroadcastChannel('scsa-history').postMessage('changed')"
+    page.evaluate(redrawn)  # as another tab does
+    page.wait_for_function("!window.old.isConnected && document.activeElement.matches('.hs-item')")
     page.keyboard.press("Delete")
     items(page, 1)
     press(page, "undo")
