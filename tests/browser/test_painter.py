@@ -1,22 +1,17 @@
-"""The painter's tools, legend, keys and zoom in a real browser, with undo over everything."""
+"""The painter's tools in a real browser, with undo over everything."""
 
 from __future__ import annotations
 
 import contextlib
-import io
 import queue
 
 import gradio as gr
 import numpy as np
-import pytest
-from PIL import Image
 from playwright.sync_api import expect
 
-from demo.painter import TEXT_KEYS, from_label_maps, to_label_maps
+from demo.painter import from_label_maps, to_label_maps
 from scsa_core.labels import LabelMap, Region
 from tests.browser.painter_page import Desk, ids, name_of, undo_button
-
-# ---------------------------------------------------------------- painting
 
 
 def test_brush_paints_where_the_pointer_went(desk: Desk) -> None:
@@ -399,181 +394,3 @@ def test_chips_stand_by_area_and_keys_follow(desk: Desk) -> None:
     desk.host.next()
     assert page.locator(".sp-chip").evaluate_all("nodes => nodes.map((node) => Number(node.dataset.region))") == order
     expect(page.locator(".sp-note")).to_have_text("⚠ Only in the content: uses the whole style picture")
-
-
-# ---------------------------------------------------------------- legend
-
-
-def test_legend_names_shares_and_warnings(desk: Desk) -> None:
-    content = np.ones((300, 400), np.uint8)
-    content[:, 300:] = 2
-    desk.load(LabelMap.from_ids(content), LabelMap.from_ids(np.ones((400, 300), np.uint8)))
-    page = desk.page
-    chips = page.locator(".sp-chip")
-    expect(chips).to_have_count(3)
-    expect(chips.nth(1).locator(".sp-share")).to_have_text("75 | 100 %")
-    expect(chips.nth(2).locator(".sp-share")).to_have_text("25 | 0 %")
-    expect(chips.nth(1).locator(".sp-warning")).to_be_hidden()
-    expect(chips.nth(2).locator(".sp-warning")).to_have_attribute("title", TEXT_KEYS["only_content"])
-    hostile = "${document.title='owned'} {{x}} <img src=x onerror=alert(1)>"
-    chips.nth(2).locator(".sp-chip-main").dblclick()
-    page.keyboard.type(hostile)
-    page.keyboard.press("Enter")
-    value, data = desk.host.next()
-    assert data == {"by": "rename"} and value["regions"][2]["name"] == hostile[:40]
-    expect(chips.nth(2).locator(".sp-name")).to_have_text(hostile[:40])
-    assert page.title() != "owned" and page.locator(".sp-root img").count() == 0
-    page.keyboard.press("F2")
-    page.keyboard.type("nothing")
-    page.keyboard.press("Escape")
-    desk.host.quiet()
-    page.locator(".sp-bar select").select_option("1")
-    value, data = desk.host.next()
-    assert data == {"by": "merge"} and (ids(value) == 1).all() and len(value["regions"]) == 2
-    page.locator(".sp-bar >> text=Delete").click()
-    value, _ = desk.host.next()
-    assert not ids(value).any() and not ids(value, "style").any() and len(value["regions"]) == 1
-
-
-def test_hover_and_solo_light_a_region_in_both_pictures(desk: Desk) -> None:
-    halves = np.ones((300, 400), np.uint8)
-    halves[150:] = 2
-    desk.load(LabelMap.from_ids(halves), LabelMap.from_ids(halves.T.copy()))
-    page = desk.page
-
-    def strength(side: str, u: float, v: float) -> int:
-        """How far the shown pixels differ from the picture without its map."""
-        x, y = desk.at(u, v, side)
-        clip = {"x": x - 12, "y": y - 12, "width": 24, "height": 24}
-        page.wait_for_timeout(120)
-        shown = np.asarray(Image.open(io.BytesIO(page.screenshot(clip=clip))).convert("RGB")).astype(int)
-        plain = np.array([0x88, 0xAA, 0xDD] if v < 0.5 else [0x33, 0x55, 0x22])
-        return int(np.abs(shown - plain).mean())
-
-    before = strength("content", 0.8, 0.2), strength("content", 0.8, 0.8)
-    page.locator('.sp-chip[data-region="1"]').hover()
-    after = strength("content", 0.8, 0.2), strength("content", 0.8, 0.8)
-    assert after[0] >= before[0] and after[1] < before[1] * 0.6
-    assert strength("style", 0.8, 0.2) < before[0]
-    page.mouse.move(2, 2)
-    page.locator('.sp-chip[data-region="1"] .sp-eye').click()
-    page.mouse.move(2, 2)
-    assert strength("content", 0.8, 0.8) < before[1] * 0.6
-    desk.canvas().focus()
-    page.keyboard.down("h")
-    assert strength("content", 0.8, 0.2) < 4
-    page.keyboard.up("h")
-    assert strength("content", 0.8, 0.2) > 10
-    desk.host.quiet()
-
-
-# ---------------------------------------------------------------- keyboard
-
-
-def test_painting_with_keys_alone(desk: Desk) -> None:
-    desk.load()
-    page = desk.page
-    canvas = desk.canvas()
-    page.locator('[data-tool="brush"]').focus()
-    for _ in range(40):
-        page.keyboard.press("Shift+Tab")
-        if canvas.evaluate("node => node === document.activeElement"):
-            break
-    expect(canvas).to_be_focused()
-    page.keyboard.press("2")
-    page.keyboard.press("Shift+ArrowLeft")
-    page.keyboard.press("ArrowUp")
-    page.keyboard.down(" ")
-    for _ in range(5):
-        page.keyboard.press("Shift+ArrowRight")
-    page.keyboard.up(" ")
-    value, data = desk.host.next()
-    assert data == {"by": "brush"}
-    rows, columns = np.nonzero(ids(value) == 2)
-    assert abs(rows.mean() - 149) < 1 and abs(columns.min() - 166) < 2 and abs(columns.max() - 264) < 2
-    expect(page.locator(".sp-live")).to_contain_text("Region 2", timeout=3000)
-    for _ in range(6):
-        page.keyboard.press("Shift+ArrowDown")
-    page.keyboard.press("1")
-    page.keyboard.press("f")
-    value, data = desk.host.next()
-    assert data == {"by": "fill"} and set(np.unique(ids(value))) == {1, 2}
-    page.keyboard.press("Control+=")
-    page.keyboard.press("Control+=")
-    page.keyboard.press("Control+ArrowRight")
-    page.keyboard.press("Control+0")
-    page.keyboard.press("r")
-    desk.host.next("render_now")
-    page.keyboard.press("Escape")
-    desk.host.next("cancel_now")
-    desk.shot("keyboard")
-
-
-def test_tab_is_never_trapped_and_focus_is_seen(desk: Desk) -> None:
-    desk.load()
-    page = desk.page
-    page.locator('[data-tool="fill"]').click()
-    page.locator(".sp-check input").first.check()
-    page.evaluate("() => { document.body.tabIndex = -1; document.body.focus(); }")
-    seen, rings = [], []
-    for _ in range(80):
-        page.keyboard.press("Tab")
-        name, ring = page.evaluate("""() => {
-            const node = document.activeElement;
-            const style = getComputedStyle(node);
-            return [node.id || node.getAttribute("aria-label") || node.title || node.textContent, `${style.outlineStyle} ${style.outlineWidth}`];
-        }""")
-        seen.append(name)
-        if name == "push":
-            break
-        rings.append(ring)
-    assert seen[-1] == "push" and len(seen) > 30
-    assert all(ring.startswith(("solid 2px", "auto")) for ring in rings[1:]), rings
-    page.keyboard.press("Shift+Tab")
-    assert page.evaluate("document.querySelector('.sp-root').contains(document.activeElement)")
-
-
-def test_keys_do_nothing_in_a_text_field_or_elsewhere(desk: Desk) -> None:
-    desk.load()
-    page = desk.page
-    page.locator("#push").focus()
-    page.keyboard.press("e")
-    expect(page.locator('[data-tool="brush"]')).to_have_attribute("aria-pressed", "true")
-    desk.canvas().focus()
-    page.keyboard.press("F2")
-    page.keyboard.type("befe 20")
-    page.keyboard.press("Enter")
-    value, _ = desk.host.next()
-    assert value["regions"][1]["name"] == "befe 20"
-    expect(page.locator('[data-tool="brush"]')).to_have_attribute("aria-pressed", "true")
-
-
-# ---------------------------------------------------------------- zoom
-
-
-def test_zoom_and_pan_by_mouse(desk: Desk) -> None:
-    desk.load()
-    page = desk.page
-    x, y = desk.at(0.25, 0.25)
-    page.mouse.move(x, y)
-    for _ in range(10):
-        page.mouse.wheel(0, -240)
-    page.wait_for_timeout(200)
-    page.mouse.click(x, y)
-    rows, columns = np.nonzero(ids(desk.host.next()[0]))
-    assert abs(rows.mean() - 75) < 2 and abs(columns.mean() - 100) < 2  # the place under the pointer stayed
-    assert rows.size == pytest.approx(np.pi * 24**2, rel=0.05)  # the size is in the map's pixels at any zoom
-    desk.shot("zoomed")
-    page.mouse.move(x, y)
-    page.keyboard.down(" ")
-    page.mouse.down()
-    page.mouse.move(x + 120, y, steps=4)
-    page.mouse.up()
-    page.keyboard.up(" ")
-    desk.host.quiet()
-    page.keyboard.press("Control+0")
-    page.keyboard.press("Control+z")
-    desk.host.next()
-    desk.click(0.5, 0.5)
-    rows, columns = np.nonzero(ids(desk.host.next()[0]))
-    assert abs(rows.mean() - 150) < 2 and abs(columns.mean() - 200) < 2
