@@ -128,11 +128,12 @@ def test_a_path_on_the_server_is_no_upload(site):
 
 def test_programs_at_once_each_get_their_own(site, client):
     first = {seed: np.asarray(Image.open(ask(client, site[1], content=picture(site[1], f"{seed}.png", seed))[0])) for seed in (11, 12, 13)}
-    again: dict[int, bytes] = {}
+    again: dict[int, str] = {}
 
     def work(seed):
-        own = connect(site, f"down{seed}")
-        again[seed] = ask(own, site[1], content=picture(site[1], f"{seed}.png", seed))[0]
+        mine = site[1] / f"own{seed}"  # no program writes a file while another one sends it
+        mine.mkdir()
+        again[seed] = ask(connect(site, f"down{seed}"), mine, content=picture(mine, f"{seed}.png", seed))[0]
 
     threads = [threading.Thread(target=work, args=(seed,)) for seed in first]
     for t in threads:
