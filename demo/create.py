@@ -60,7 +60,7 @@ def build_create(desk: Desk, words: Words, stamp: gr.Number, links: LinkDesk, de
     by_name: dict[str, Any] = {"stamp": stamp}
 
     def slider(name: str) -> None:
-        shown = name in FIRST or acts(name, capable, method_name)
+        shown = acts(name, capable, method_name)
         made = control(name, getattr(knobs, name), label=t(f"knob.{name}"), info=t(f"knob.{name}.help"), visible=shown)
         by_name[name] = words.add(made, label=f"knob.{name}", info=f"knob.{name}.help")
 

@@ -88,7 +88,6 @@ class Desk:
                 return Said(f"status.need_{side}")
         session.pictures.update({side: path for side, path in paths.items() if path})
         session.know(*session.pictures.values())
-        session.backbone = values.model
         content, style = (self.pictures.get(str(paths[side])) for side in SIDES)
         maps = _both(*to_label_maps(values.painter))
         links = links_of(values.painter)
@@ -147,7 +146,7 @@ class Desk:
         session.full = files.get("result")
         assert isinstance(job, Job)
         session.shown = job.fingerprint() if session.full else None
-        session.baseline_key = job.baseline_key() if "baseline" in files else None
+        session.baseline_key, session.baseline_backbone = job.baseline_key() if "baseline" in files else None, example.backbone
         return session.view
 
     def opening(self) -> tuple[dict[str, Any], View, Example | None]:
@@ -314,15 +313,19 @@ class Desk:
         return {"painter": painter, **view_updates(view, None), **shown}
 
     def model(self, request: gr.Request, *values: Any) -> list[Any]:
-        """Another family: in- and outputs KNOBS. Knobs still at the old family's default move to the new one's."""
+        """Another family: in- and outputs KNOBS. Knobs still at the old family's default move to the new one's.
+
+        A menu tells a choice twice: the second time, with values from before the first, moves nothing.
+        """
         found = named(KNOBS, values)
         session = self.sessions.get(request.session_hash)
         model, old, new = found["model"], self.engine.defaults(session.backbone), self.engine.defaults(found["model"])
-        session.backbone = model
+        again, session.backbone = session.backbone == model, model
         methods = self.engine.info(model).capabilities.methods
         method = found["method"] if found["method"] in methods else methods[0]
         moved = {k: getattr(new, k) if getattr(old, k) == found[k] else found[k] for k in SLIDERS}
-        return in_order(KNOBS, self._knob_updates(model, method, found["size"], new.replace(**moved), session.lang))
+        updates = self._knob_updates(model, method, found["size"], new.replace(**moved), session.lang)
+        return in_order(KNOBS, updates | visibility(self.engine.info(model).capabilities, _method(method)) if again else updates)
 
     def method(self, model: str, method: str) -> list[Any]:
         """Another method: outputs SLIDERS. Knobs that act under some methods alone come and go."""

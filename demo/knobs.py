@@ -41,8 +41,8 @@ def acts(name: str, capable: Capabilities, method: Method) -> bool:
 
 
 def visibility(capable: Capabilities, method: Method) -> dict[str, Any]:
-    """Updates that show the knobs that act and hide the others. The first ones stay."""
-    return {name: gr.update(visible=acts(name, capable, method)) for name in SLIDERS if name not in FIRST}
+    """Updates that show the knobs that act and hide the others."""
+    return {name: gr.update(visible=acts(name, capable, method)) for name in SLIDERS}
 
 
 def control(name: str, value: float, *, label: str, info: str, visible: bool) -> gr.Slider | gr.Number:

@@ -125,8 +125,9 @@ class Session:
         self.full: str | None = None  # its file, which `view.result` is not during a preview
         self.made: Made | None = None  # the last one that was painted for this visitor
         self.baseline_key: str | None = None
+        self.baseline_backbone = ""  # the family that painted it
         self.lang = "en"
-        self.backbone = "lite"
+        self.backbone = "lite"  # whose defaults the knobs were last set by
         self.pictures: dict[str, str] = {}
         self.accepted: dict[str, str] = {}  # uploaded file -> the copy that is kept
         self._known: dict[str, None] = {}  # every picture that was on this desk

@@ -217,7 +217,7 @@ class Studio:
                     if isinstance(step, RenderResult):
                         path = await asyncio.to_thread(self._publish_preview, step.image)
             if session.run is run:
-                session.baseline_key = key
+                session.baseline_key, session.baseline_backbone = key, job.request.backbone
                 session.view = dataclasses.replace(session.view, baseline=path)
         except Cancelled:
             pass
@@ -266,12 +266,14 @@ class Studio:
         return {"result": path, "preview": preview, "alt": described(job.model, job.request.method, knobs, max(size))}
 
     def _adopt(self, session: Session, job: Job) -> None:
-        """Show the job's own pictures to compare with; a baseline of other pictures goes."""
-        baseline = session.view.baseline if session.baseline_key == job.baseline_key() else None
-        if baseline is None and (session.view.content, session.view.style) == (job.content_path, job.style_path):
-            baseline = session.view.baseline  # of another size: good enough until the new one is there
-            if session.baseline_key != job.baseline_key():
-                session.baseline_key = None
+        """Show the job's own pictures to compare with; a baseline of other pictures or another family goes."""
+        kept = session.baseline_key == job.baseline_key()
+        alike = (session.view.content, session.view.style, session.baseline_backbone) == (
+            job.content_path, job.style_path, job.request.backbone,
+        )  # fmt: skip
+        baseline = session.view.baseline if kept or alike else None  # of another size: good enough until the new one is there
+        if not kept:
+            session.baseline_key = None
         self._show(session, content=job.content_path, style=job.style_path, baseline=baseline, size=job.request.content.size)
 
     def _restore(self, session: Session, **changes: Any) -> View:

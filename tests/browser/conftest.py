@@ -34,8 +34,8 @@ def chromium_path() -> str:
 class Server:
     """The app as a person starts it, on a free port, which it keeps when it is started again."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.starts = folder, 0
+    def __init__(self, folder: Path, **settings: str) -> None:
+        self.folder, self.starts, self.settings = folder, 0, settings
         with socket.socket() as s:
             s.bind(("127.0.0.1", 0))
             self.port = s.getsockname()[1]
@@ -47,7 +47,7 @@ class Server:
         log = self.folder / f"log{self.starts}"
         files = self.folder / f"files{self.starts}"
         environment = os.environ | {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": str(files)}
-        environment["SCSA_DATA"] = str(self.folder / "data")
+        environment |= {"SCSA_DATA": str(self.folder / "data")} | self.settings
         # The app needs no internet, and here it has none: whatever it asks for is refused at once.
         environment |= dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
         environment |= dict.fromkeys(("no_proxy", "NO_PROXY"), "127.0.0.1,localhost")

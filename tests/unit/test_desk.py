@@ -7,7 +7,8 @@ import pytest
 
 from demo import desk as desk_module
 from demo.desk import INPUTS, KNOBS, PICKED, RESTORED, SHOWN, Desk, Values
-from demo.knobs import FIRST, SLIDERS, acts, control, in_order, named, sliders, visibility
+from demo.knobs import SLIDERS, acts, control, in_order, named, sliders, visibility
+from demo.session import Job
 from demo.settings import Settings
 from demo.text import TEXT
 from scsa_core.backbones import FAMILIES
@@ -63,7 +64,7 @@ def test_a_knob_shows_only_where_it_acts():
     assert acts("keep_colours", capable, "scsa") and not acts("soft_borders", capable, "scsa")
     for family in FAMILIES.values():
         shown = visibility(family.info.capabilities, "scsa")
-        assert set(shown) == set(SLIDERS) - set(FIRST)
+        assert set(shown) == set(SLIDERS)
         assert {k for k, v in shown.items() if v["visible"]} <= {*family.info.capabilities.knobs, "keep_colours"}
 
 
@@ -79,6 +80,20 @@ def test_another_family_moves_the_knobs_still_at_their_default(desk):
     assert update["alpha1"]["value"] == 0.7  # SANet's own
     assert update["alpha2"]["value"] == 0.9  # turned by hand
     assert update["model"]["value"] == "sanet"
+    again = dict(zip(KNOBS, desk.model(VISITOR, *(before[k] if k != "model" else "sanet" for k in KNOBS)), strict=True))
+    assert "value" not in again["alpha1"] and again["alpha1"]["visible"]  # a menu tells its choice twice
+
+
+def test_a_render_that_overtakes_the_choice_of_a_family_leaves_its_defaults_to_come(desk):
+    """A slider's render may start with the new family's name before the choice itself is handled."""
+    other = SimpleNamespace(session_hash="two")
+    picked = dict(zip(PICKED, desk.pick(SimpleNamespace(_data={"name": desk.examples[0].name}), other), strict=True))
+    shown = picked["painter"]["value"]
+    painter = shown | {side: shown[side] | {"picture": {"path": shown[side]["picture"]}} for side in ("content", "style")}
+    chosen = named(INPUTS, values(model="sanet", painter=painter))
+    assert isinstance(desk.job(desk.sessions.get("two"), Values.of(list(chosen.values()))), Job)
+    update = dict(zip(KNOBS, desk.model(other, *(chosen[k] for k in KNOBS)), strict=True))
+    assert update["alpha1"]["value"] == 0.7
 
 
 def test_reset_and_a_card_bring_everything(desk):

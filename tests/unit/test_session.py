@@ -245,6 +245,16 @@ def test_a_slow_family_starts_by_the_button_alone_and_brings_no_baseline(files):
     assert views[-1].state == "done" and [c[:2] for c in engine.calls] == [("render", "regions")]  # no preview of its own: it shows its way
 
 
+def test_a_baseline_stays_with_its_family(files):
+    engine, session = FakeEngine(), Session("a")
+    desk = studio(engine, files)
+    old = asyncio.run(follow(desk, session, job))[-1].baseline
+    views = asyncio.run(follow(desk, session, lambda: job(size=512), stamp=2))
+    assert views[0].baseline == old != views[-1].baseline  # of another size: better than none for a moment
+    views = asyncio.run(follow(desk, session, lambda: job(backbone="styleid"), stamp=3))  # slow: paints none of its own
+    assert {v.baseline for v in views} == {None} and views[-1].state == "done"
+
+
 def test_pictures_on_the_way_are_shown_as_previews(files):
     class Showing(FakeEngine):
         def render(self, request, *, progress=None, cancel=None):
