@@ -19,6 +19,7 @@ from torch import Tensor
 from scsa_core import checkpoints
 from scsa_core.backbones import align
 from scsa_core.backbones.base import BackboneInfo, Capabilities, Checkpoint, Features, Pair, alphas, no_checkpoint
+from scsa_core.backbones.encoded import encoded
 from scsa_core.backbones.flat import encode_flat
 from scsa_core.backbones.level import Attended, AttentionLevel
 from scsa_core.backbones.lite_decoder import LiteDecoder
@@ -104,14 +105,8 @@ class Lite:
         self, picture: Tensor, names: tuple[str, ...], checkpoint: Checkpoint, dtypes: Mapping[str, torch.dtype] | None = None
     ) -> Features:
         """Layers of the encoder in float32, by name; those in `dtypes` as told there where the picture is large."""
-
-        def part(strip: Tensor) -> Mapping[str, Tensor]:
-            checkpoint()
-            out = self.encoder(strip, names)
-            return {name: out[name].float() for name in names}
-
         picture = picture.to(self.dtype).contiguous(memory_format=torch.channels_last)
-        return in_strips(part, picture, ENCODER_HALO, dtypes=dtypes)
+        return encoded(self.encoder, picture, names, ENCODER_HALO, checkpoint, dtypes)
 
     def stage(self, k: int, x: Tensor) -> Tensor:
         """The decoder's stage k."""

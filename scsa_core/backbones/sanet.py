@@ -25,6 +25,7 @@ from scsa_core.backbones.base import (
     alphas,
     no_checkpoint,
 )
+from scsa_core.backbones.encoded import encoded
 from scsa_core.backbones.flat import encode_flat
 from scsa_core.backbones.level import Attended, AttentionLevel, grid_labels, soften
 from scsa_core.backbones.reflected import ReflectedConv
@@ -115,13 +116,8 @@ class SANet:
         if role == "map":
             out = encode_flat(self.encoder, picture, TAPS, checkpoint)
         else:
-            out = in_strips(partial(self._encode, checkpoint=checkpoint), picture, ENCODER_HALO)
+            out = encoded(self.encoder, picture, TAPS, ENCODER_HALO, checkpoint)
         return {tap: out[tap].contiguous() for tap in TAPS}
-
-    def _encode(self, picture: Tensor, checkpoint: Checkpoint) -> dict[str, Tensor]:
-        checkpoint()
-        out = self.encoder(picture, TAPS)
-        return {tap: out[tap] for tap in TAPS}
 
     def prepare(self, pair: Pair, method: Method, checkpoint: Checkpoint = no_checkpoint) -> Merged:
         levels = [self._level(pair, tap, method, checkpoint) for tap in TAPS]

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import scipy  # its parts load when they are used: 40 MB that a render does without
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from scsa_core.errors import ShapeError
 from scsa_core.labels import LabelMap
@@ -28,7 +28,7 @@ def joint_miou(ours: Maps, truth: Maps, least: float = 0.0) -> float:
     """
     overlap = shared_area(ours, truth)
     overlap[:, overlap.sum(0) / 2 < least] = 0
-    rows, columns = linear_sum_assignment(-overlap)
+    rows, columns = scipy.optimize.linear_sum_assignment(-overlap)
     union = overlap.sum(1)[rows] + overlap.sum(0)[columns] - overlap[rows, columns]
     iou = np.divide(overlap[rows, columns], union, out=np.zeros(len(rows)), where=union > 0)
     return float(iou.sum() / np.count_nonzero(overlap.sum(0)))

@@ -17,8 +17,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from scsa_core.segment import merge_tree
 
@@ -85,7 +85,7 @@ def vote(cuts: Labels, regions: int) -> Floats:
     for _ in range(ROUNDS):
         total = np.zeros_like(votes)
         for cut, weight in zip(members, weights, strict=True):
-            rows, columns = linear_sum_assignment(-_iou(votes.T @ cut, votes.sum(0), cut.sum(0)))
+            rows, columns = scipy.optimize.linear_sum_assignment(-_iou(votes.T @ cut, votes.sum(0), cut.sum(0)))
             total[:, rows] += weight * cut[:, columns]
         votes = total / total.sum(1, keepdims=True)
     return votes[:, np.argsort(-votes.sum(0), kind="stable")]
@@ -101,7 +101,7 @@ def agreement(members: Floats) -> Floats:
     for a in range(trees):
         for b in range(a):
             iou = _iou(shared[a, :, b], sizes[a], sizes[b])
-            found[a, b] = found[b, a] = iou[linear_sum_assignment(-iou)].mean()
+            found[a, b] = found[b, a] = iou[scipy.optimize.linear_sum_assignment(-iou)].mean()
     out: Floats = found.mean(1)
     return out
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.optimize import linear_sum_assignment
 
 from scsa_core.labels import LabelMap
 from scsa_core.pairing import Pairing
@@ -50,7 +50,7 @@ def compare_regions(content: PictureFeatures, style: PictureFeatures, content_ma
     rows, columns = content_map.region_ids, style_map.region_ids
     distance = _distances(content, style, content_map, style_map)
     links: dict[int, list[int]] = {k: [] for k in rows}
-    first, second = linear_sum_assignment(distance)
+    first, second = scipy.optimize.linear_sum_assignment(distance)
     for r, c in zip(first.tolist(), second.tolist(), strict=True):
         if distance[r, c] <= FAR:
             links[rows[r]].append(columns[c])

@@ -11,9 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.cluster.hierarchy import linkage
-from scipy.spatial.distance import squareform
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -63,7 +62,7 @@ def of_distances(between: Floats, *, leaves: int) -> MergeTree:
     n = len(between)
     symmetric = (between + between.T) / 2
     np.fill_diagonal(symmetric, 0)
-    tree = linkage(squareform(symmetric, checks=False), "average")
+    tree = scipy.cluster.hierarchy.linkage(scipy.spatial.distance.squareform(symmetric, checks=False), "average")
     count = min(leaves, n)
     parent = np.arange(2 * n - 1)
     for k in range(n - count):
@@ -86,7 +85,7 @@ def build(tokens: Floats, *, leaves: int, size_power: float) -> MergeTree:
     size_power 0 is plain average linkage; larger ones make small clusters join sooner.
     """
     n = len(tokens)
-    labels = _flat(linkage(tokens, "average"), n, min(leaves, n))
+    labels = _flat(scipy.cluster.hierarchy.linkage(tokens, "average"), n, min(leaves, n))
     count = int(labels.max()) + 1
     belongs = np.zeros((n, count))
     belongs[np.arange(n), labels] = 1

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.ndimage import gaussian_filter
 
 Array = NDArray[np.float32]
 
@@ -88,7 +88,7 @@ def _colour_cells(picture: Array) -> NDArray[np.int64]:
 def _histogram(cell: NDArray[np.int64], weights: Array) -> NDArray[np.float64]:
     """(BINS³,) smoothed, its sum 1."""
     counts = np.bincount(cell, weights, BINS**3).reshape((BINS,) * 3)
-    out: NDArray[np.float64] = gaussian_filter(counts, 1.0).ravel() / max(float(counts.sum()), 1e-12)
+    out: NDArray[np.float64] = scipy.ndimage.gaussian_filter(counts, 1.0).ravel() / max(float(counts.sum()), 1e-12)
     return out
 
 

@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
+from scsa_core.backbones import encoded as encoded_module
 from scsa_core.backbones import lite as lite_module
 from scsa_core.backbones import sanet as sanet_module
+from scsa_core.backbones.encoded import encoded
 from scsa_core.backbones.lite_decoder import LiteDecoder
 from scsa_core.backbones.strips import in_strips
 from scsa_core.backbones.vgg import SANET_DECODER, VGG16, VGG19_NORMALISED, ConvSpec, ConvStack, until
@@ -35,7 +38,7 @@ def narrow(specs, by=16):
         (VGG19_NORMALISED, ("relu4_1", "relu5_1"), sanet_module.ENCODER_HALO),
     ],
 )
-def test_an_encoder_in_strips_is_the_whole_one(specs, taps, halo):
+def test_an_encoder_in_strips_is_the_whole_one(specs, taps, halo, monkeypatch):
     stack, x = narrow(specs), torch.rand(1, 3, 304, 32, dtype=torch.float64)
     seen = []
 
@@ -45,6 +48,14 @@ def test_an_encoder_in_strips_is_the_whole_one(specs, taps, halo):
 
     ours, theirs = in_strips(f, x, halo, pixels=32 * 96), stack(x, taps)
     assert len(seen) == 4 and max(seen) <= 96 + 2 * halo
+    for tap in taps:
+        torch.testing.assert_close(ours[tap], theirs[tap], rtol=1e-12, atol=1e-12)
+    monkeypatch.setattr(encoded_module, "FINE_PIXELS", 32 * 48)
+    monkeypatch.setattr(encoded_module, "PIXELS", 32 * 160)
+    monkeypatch.setattr(Tensor, "float", lambda t: t)  # to compare closely
+    checks = []
+    ours = encoded(stack, x, taps, halo, lambda: checks.append(1))
+    assert len(checks) == 7 + 2 and list(ours) == list(taps)
     for tap in taps:
         torch.testing.assert_close(ours[tap], theirs[tap], rtol=1e-12, atol=1e-12)
 
@@ -95,7 +106,9 @@ def test_a_picture_painted_in_strips_shows_no_seam(monkeypatch):
         return in_strips(f, x, halo, pixels=x.shape[-1] * 2 * step, step=step, dtypes=dtypes)
 
     monkeypatch.setattr(lite_module, "in_strips", small)
+    monkeypatch.setattr(encoded_module, "in_strips", small)
+    monkeypatch.setattr(encoded_module, "PIXELS", 1 << 12)
     engine.clear_cache()
     pieces = engine.render(request).image
-    assert len(tried) == 6
+    assert len(tried) == 8
     assert np.abs(np.asarray(whole, int) - np.asarray(pieces, int)).max() <= 1

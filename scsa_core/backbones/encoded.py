@@ -1,0 +1,53 @@
+"""An encoder's layers of a picture, in bounded memory: its finest layers in strips at any size, the others for large pictures.
+
+The finest layers are most of what an encoder holds at once, and a quarter of its arithmetic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from scsa_core.backbones.base import Checkpoint, no_checkpoint
+from scsa_core.backbones.strips import PIXELS, STEP, in_strips
+from scsa_core.backbones.vgg import ConvStack
+
+FINE_PIXELS = 1 << 17  # of a strip through the layers before the second pooling
+FINE_HALO = STEP  # rows: those layers see 7 pixels beyond their own
+
+
+def encoded(
+    stack: ConvStack,
+    picture: Tensor,
+    names: tuple[str, ...],
+    halo: int,
+    checkpoint: Checkpoint = no_checkpoint,
+    dtypes: Mapping[str, torch.dtype] | None = None,
+) -> dict[str, Tensor]:
+    """Layers (1, C, H / s, W / s) in float32 by name, of a picture (1, 3, H, W) with sides that are multiples of 8.
+
+    halo: pixels, a multiple of 16, that the last layer sees beyond its own. dtypes: what to
+    keep a layer in where the picture is large.
+    """
+    split = [k for k, spec in enumerate(stack.specs) if spec.pool][1]
+    between = stack.specs[split - 1].tap
+    fine = tuple(n for n in names if n in {s.tap for s in stack.specs[:split]})
+    coarse = tuple(n for n in names if n not in fine)
+
+    def first(strip: Tensor) -> dict[str, Tensor]:
+        checkpoint()
+        out = stack(strip, (*fine, between), last=split)
+        return {name: out[name].float() for name in fine} | {"": out[between]}
+
+    def rest(strip: Tensor) -> dict[str, Tensor]:
+        checkpoint()
+        out = stack(strip, coarse, first=split)
+        return {name: out[name].float() for name in coarse}
+
+    large = picture.shape[-2] * picture.shape[-1] > PIXELS
+    found = dict(in_strips(first, picture, FINE_HALO, pixels=FINE_PIXELS, dtypes=dtypes if large else None))
+    x = found.pop("")
+    found |= in_strips(rest, x, halo // 2, pixels=PIXELS // 4, step=STEP // 2, dtypes=dtypes)
+    return {name: found[name] for name in names}
