@@ -249,6 +249,7 @@ class Engine:
             prepared = self._cache.get(keys["match"])
             if prepared is None:
                 prepared = self._prepare(request, model, plan, keys, maps, run)
+                give_back()  # what matching held, before the decoder asks for more
             with run.stage("paint"):
                 painted = model.render(prepared, knobs, request.method, run.checkpoint)
                 self._measure(request, "paint", run, plan.content_padded)
@@ -297,6 +298,7 @@ class Engine:
                 soft_borders=0.0 if request.reference else knobs.soft_borders,
                 grid_labels=_reference_grids(request, maps) if request.reference else {},
             )
+        give_back()
         with run.stage("match"):
             prepared = model.prepare(pair, preparation_of(request.method), run.checkpoint)
             self._measure(request, "match", run, plan.content_padded, plan.style_padded)
