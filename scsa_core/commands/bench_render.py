@@ -51,8 +51,6 @@ def quarters(size: int) -> LabelMap:
 
 def measure(size: int, repeat: int, backbone: str = "lite") -> Outcome:
     """Render `repeat` times cold, with a new style and with another α, and convolve beside it."""
-    from torch.utils.flop_counter import FlopCounterMode  # it brings 80 MB with it, which other measurements would count
-
     engine = Engine("cpu")
     started = time.perf_counter()
     engine.load(backbone)
@@ -70,6 +68,8 @@ def measure(size: int, repeat: int, backbone: str = "lite") -> Outcome:
         _render(engine, request, style)
         moved = dataclasses.replace(request, knobs=knobs.replace(alpha1=_other(knobs)))
         peak = _render(engine, moved, alpha)
+    from torch.utils.flop_counter import FlopCounterMode  # only now: it brings 80 MB with it, which are no render's
+
     engine.clear_cache()
     request = RenderRequest(content, picture(size, 10), maps, maps, backbone=backbone, knobs=knobs)
     styled = dataclasses.replace(request, style=picture(size, 100))
