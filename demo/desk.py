@@ -234,7 +234,7 @@ class Desk:
         for each in SIDES:
             raw = path_of(painter, each)
             if raw in session.accepted:
-                answer[each] = {**painter[each], "picture": session.accepted[raw]}
+                answer[each] = {**painter[each], "picture": session.accepted[raw], "of": raw}
         return in_order(RESTORED, {"painter": gr.update(value=answer)})
 
     def _restore(self, session: Session, painter: dict[str, Any], side: str, found: Accepted) -> list[Any]:

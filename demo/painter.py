@@ -95,9 +95,10 @@ Whole = Annotated[int, Field(ge=-(2**53), le=2**53)]
 
 
 class SideModel(GradioModel):
-    """One picture and its map; w, h: the map's size, 0 where the browser shall choose it."""
+    """One picture and its map; w, h: the map's size, 0 where the browser shall choose it. of: the upload that the picture is kept from."""
 
     picture: FileData | None = None
+    of: str | None = None
     w: Whole = 0
     h: Whole = 0
     map: str | None = None

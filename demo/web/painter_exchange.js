@@ -120,7 +120,9 @@ const Exchange = {
     const parts = [];
     const next = {};
     try {
-      for (const name of SIDES) next[name] = await this.readSide(name, value[name] ?? {}, picturesOnly);
+      for (const name of SIDES) {
+        next[name] = picturesOnly && !this.concerns(value, name) ? null : await this.readSide(name, value[name] ?? {}, picturesOnly);
+      }
     } catch {
       if (turn === this.turn) this.panes[0].showAlert(this.words.get("bad_state"));
       return false;
@@ -129,6 +131,7 @@ const Exchange = {
     if (turn !== this.turn) return false;
     for (const name of SIDES) {
       const side = next[name];
+      if (picturesOnly && !this.concerns(value, name)) continue;
       const waited = this.waiting[name] !== null;
       this.waiting[name] = null;
       if (side === null) continue;
@@ -179,6 +182,12 @@ const Exchange = {
     this.notice.replaceChildren(el("span", "", {}, text), answer("import_keep", () => {}), answer("import_undo", () => this.undo()));
     this.notice.hidden = false;
     this.say(text);
+  },
+
+  /** Whether an answer about pictures is about the one that a side holds now: a newer upload may have overtaken it. */
+  concerns(value, name) {
+    if (SIDES.every((each) => !value[each]?.of)) return true;
+    return value[name]?.of === (this.waiting[name] ?? this.sides[name].picture)?.path;
   },
 
   /** A side as Python describes it, or null where it says nothing new. Throws on a damaged map. */

@@ -288,3 +288,19 @@ def test_words_come_from_python(desk: Desk) -> None:
     expect(desk.pane("content").locator(".sp-title")).to_have_text("内容")
     expect(desk.page.locator('[data-tool="brush"] .sp-word')).to_have_text("画笔")
     assert not [word for word in desk.page.locator(".sp-root").inner_text().split() if "_" in word]
+
+
+def test_an_answer_about_an_earlier_upload_takes_nothing_back(desk: Desk) -> None:
+    """Two pictures chosen at once: the answer about the first one was made before the second one came."""
+    desk.load()
+    newer = desk.host.folder / "newer.png"
+    Image.new("RGB", (320, 200), "#aa3311").save(newer)
+    answer = from_label_maps(desk.host.style, desk.host.style, by="picture")
+    answer["content"]["of"] = "/an/earlier/upload.png"
+    desk.host.answer = answer
+    desk.pane("content").locator("input[type=file]").first.set_input_files(newer)
+    desk.host.next("picture")
+    desk.page.wait_for_timeout(500)
+    desk.drag([(0.5, 0.4), (0.5, 0.6)])
+    value, _ = desk.host.next()
+    assert ids(value).shape == (200, 320) and name_of(value) == "newer.png"
