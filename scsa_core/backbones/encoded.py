@@ -14,8 +14,8 @@ from scsa_core.backbones.base import Checkpoint, no_checkpoint
 from scsa_core.backbones.strips import PIXELS, STEP, in_strips
 from scsa_core.backbones.vgg import ConvStack
 
-FINE_PIXELS = 1 << 17  # of a strip through the layers before the second pooling
-FINE_HALO = STEP  # rows: those layers see 7 pixels beyond their own
+FINE_PIXELS = 1 << 16  # of a strip through the layers before the second pooling: small enough to come from the heap
+FINE_HALO = 8  # rows: those layers see 7 pixels beyond their own, and pool once
 
 
 def encoded(
