@@ -37,6 +37,7 @@ FILES = ("vgg_normalised.pth", "decoder_iter_500000.pth", "transformer_iter_5000
 TAPS = ("relu4_1", "relu5_1")
 ENCODER_HALO = 80  # rows: relu5_1 sees 70 pixels beyond its own
 DECODER_HALO = 4  # tokens: a picture's row sees less than 4 beyond its own
+FINEST_HALO = 2  # rows before the last doubling: what three convolutions see, two of them after it
 
 INFO = BackboneInfo(
     name="sanet",
@@ -168,7 +169,7 @@ def decode(decoder: ConvStack, x: Tensor, checkpoint: Checkpoint = no_checkpoint
 
     x = x.contiguous(memory_format=torch.channels_last)
     x = in_strips(partial(part, first=0, last=finest), x, DECODER_HALO, pixels=PIXELS // 64, step=DECODER_HALO)
-    return in_strips(partial(part, first=finest, last=None), x, DECODER_HALO, pixels=PIXELS // 64, step=DECODER_HALO)
+    return in_strips(partial(part, first=finest, last=None), x, FINEST_HALO, pixels=PIXELS // 64, step=FINEST_HALO)
 
 
 def pair_labels(pair: Pair, content: Tensor, style: Tensor) -> tuple[Tensor, Tensor]:

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from scsa_core.backbones.reflected import ReflectedConv
+from scsa_core.backbones.upsampled import upsampled_conv2d
 
 
 @dataclass(frozen=True)
@@ -106,13 +107,17 @@ class ConvStack(nn.Module):
         last wanted tap are not run, nor those before number `first` or from `last` on.
         """
         wanted, out = set(taps), {}
-        for s in self.specs[first:last]:
+        specs = self.specs[first:last]
+        doubled = False  # x stands for the picture of twice its size
+        for s, after in zip(specs, (*specs[1:], None), strict=True):
             if s.pool:
                 x = F.max_pool2d(x, 2, ceil_mode=True)
-            x = self.get_submodule(s.name)(x)
+            layer = self.get_submodule(s.name)
+            x = upsampled_conv2d(x, layer.get_parameter("weight"), layer.get_parameter("bias")) if doubled else layer(x)
             if s.relu:
                 x = F.relu_(x) if not x.requires_grad else F.relu(x)
-            if s.upsample:
+            doubled = s.upsample and s.tap not in wanted and after is not None and after.kernel == 3 and not after.pool
+            if s.upsample and not doubled:
                 x = F.interpolate(x, scale_factor=2, mode="nearest")
             if s.tap in wanted:
                 out[s.tap] = x
