@@ -36,6 +36,7 @@ def asked(path, **changes):
 
 
 def answers(server, path, known=True, **changes):
+    """All that was answered, the last of it the answer proper: a slow machine tells its progress before."""
     session = Session("one")
     if known:
         session.know(path)
@@ -101,7 +102,7 @@ def test_a_visitors_list_of_pictures_is_bounded():
 
 def test_the_mask_comes_at_the_maps_size_and_the_question_arrives_whole(path):
     known = Known()
-    (answer,) = answers(clicks_with(known), path, clicks=[[10, 10, 1], [50, 10, 0]], box=[0, 0, 30, 30])
+    answer = answers(clicks_with(known), path, clicks=[[10, 10, 1], [50, 10, 0]], box=[0, 0, 30, 30])[-1]
     assert answer["state"] == "mask" and answer["n"] == 4
     mask = unpacked(answer["map"], 60, 45)
     assert mask[:, :30].all() and not mask[:, 30:].any()
@@ -153,7 +154,7 @@ def test_a_page_that_goes_away_stops_the_embedding(path):
 def test_a_failure_is_an_answer(path, caplog):
     known = Known()
     known.select = lambda *a, **k: 1 / 0
-    (answer,) = answers(clicks_with(known), path)
+    answer = answers(clicks_with(known), path)[-1]
     assert answer["state"] == "failed" and "ZeroDivisionError" in caplog.text
 
 
