@@ -13,6 +13,7 @@ from demo.logs import set_up_logs
 from demo.metrics import Watch
 from demo.settings import Settings
 from demo.startup import be_patient
+from scsa_core.threads import keep_to_allowed_cores
 
 
 def main() -> None:
@@ -24,6 +25,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     args = parser.parse_args()
     set_up_logs()
+    keep_to_allowed_cores()
     ending = Ending()
     be_patient()
     watch = Watch()

@@ -13,6 +13,7 @@ from scsa_core import __version__
 from scsa_core.commands import COMMANDS
 from scsa_core.commands.base import Parser
 from scsa_core.errors import Cancelled, KnobError, OutOfMemory, ScsaError
+from scsa_core.threads import keep_to_allowed_cores
 
 INTERRUPTED = 130
 
@@ -37,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line, without the program's name. Returns the exit code."""
     try:
         args = build_parser().parse_args(argv)
+        keep_to_allowed_cores()
         code: int = args.run(args)
         return code
     except (KeyboardInterrupt, Cancelled):

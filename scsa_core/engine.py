@@ -38,6 +38,7 @@ from scsa_core.pairing import Pairing, notes
 from scsa_core.plan import REFERENCE_SIZE, Plan, encoding, megapixels, picture_digest, stage_keys
 from scsa_core.progress import CancelToken, Progress, ProgressCallback
 from scsa_core.request import RenderRequest, RenderResult
+from scsa_core.resident import Resident, budget
 
 __all__ = ["BackboneState", "Engine", "RenderRequest", "RenderResult"]
 
@@ -108,8 +109,7 @@ class Engine:
     def __init__(self, device: str = "auto", cache_bytes: int = 1_500_000_000) -> None:
         self.device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
         self._cache = StageCache(cache_bytes)
-        self._models: dict[str, Backbone] = {}
-        self._loading = threading.Lock()
+        self._models = Resident(budget(self.device))
         self._computing = threading.Lock()
         self._rates: dict[tuple[object, ...], float] = {}  # (family, stage, knobs of encoding) -> seconds a megapixel
 
@@ -142,10 +142,7 @@ class Engine:
     def load(self, backbone: str) -> Backbone:
         """The loaded model, from memory or from its files. Raises CheckpointError, MissingPackage."""
         self.info(backbone)
-        with self._loading:
-            if backbone not in self._models:
-                self._models[backbone] = FAMILIES[backbone].load(self.device)
-            return self._models[backbone]
+        return self._models.load(backbone, lambda: FAMILIES[backbone].load(self.device))
 
     def cache_statistics(self) -> CacheStatistics:
         return self._cache.statistics()
@@ -204,7 +201,8 @@ class Engine:
         request = dataclasses.replace(request, knobs=knobs)
         plan = Plan.of(request, self.info(request.backbone).capabilities)
         area = {"content": megapixels(plan.content_padded), "style": megapixels(plan.style_padded)}
-        keys = stage_keys(request, plan, self._models[request.backbone].fingerprint) if request.backbone in self._models else {}
+        model = self._models.get(request.backbone)
+        keys = stage_keys(request, plan, model.fingerprint) if model else {}
         if keys.get("paint", "") in self._cache:
             return 0.0
         matched = keys.get("match", "") in self._cache

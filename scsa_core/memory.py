@@ -1,15 +1,19 @@
-"""Memory of this process, on every system the app runs on: its peak, and giving back what is free."""
+"""Memory of this process, on every system the app runs on: its peak, its limit, and giving back what is free."""
 
 from __future__ import annotations
 
 import ctypes
 import errno
 import sys
+from collections.abc import Iterable
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
 import psutil
 
+# What a container's memory is limited to, by version 2 and version 1 of control groups.
+_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 _FAILED = ("allocate memory", "out of memory", "not enough memory", "bad_alloc", "alloc_failed")
 
 
@@ -32,6 +36,15 @@ def peak_memory() -> int:
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def total_memory(limits: Iterable[Path] = _LIMITS) -> int:
+    """Bytes this process may have: the machine's memory, or less where a container allows less. limits: files that say so."""
+    found = psutil.virtual_memory().total
+    for path in limits:
+        with suppress(OSError, ValueError):  # not Linux, not in a container, or "max"
+            found = min(found, int(path.read_text()))
+    return int(found)
 
 
 def give_back() -> bool:
