@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import http.server
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 from gradio import networking
 
 from demo import startup
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -48,3 +53,15 @@ def test_an_app_that_never_answers_is_given_up(app, monkeypatch):
     assert not startup.answers(app.url) and len(app.asked) == startup.TRIES
     monkeypatch.setattr(startup, "TRIES", 2)
     assert not startup.answers("http://127.0.0.1:9")
+
+
+def test_the_app_starts_without_gradios_stub_files():
+    code = (
+        "import demo.component, sys, gradio.component_meta as m; from pathlib import Path; "
+        "assert m.create_or_modify_pyi.__module__ == 'demo.stubs'; "
+        "assert callable(sys.modules['gradio'].Button.click) and callable(demo.component.gr.HTML.click); "
+        "print(sorted(p.name for p in Path('demo').glob('*.pyi')))"
+    )
+    before = sorted(p.name for p in (ROOT / "demo").glob("*.pyi"))
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str(before)
