@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import gradio as gr
@@ -52,6 +53,13 @@ class WebComponent(gr.HTML):
             texts=dict(texts),
             **props,
         )
+
+    def get_config(self) -> dict[str, Any]:  # type: ignore[override]
+        """Without what is no value: an argument of ours is taken for the event of that name, with all of this component in it.
+
+        Gradio copies the configuration for every visitor, and that one took most of a second.
+        """
+        return {name: value for name, value in super().get_config().items() if not isinstance(value, partial)}
 
     @classmethod
     def style_sheet(cls) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import logging
 from types import SimpleNamespace
 
@@ -15,9 +16,11 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
+from demo.app import build_demo
 from demo.component import data_of
 from demo.faults import TALLY
 from demo.page import Answered, Page
+from demo.settings import Settings
 
 
 @pytest.fixture
@@ -95,3 +98,12 @@ def test_other_answers_pass():
 @pytest.mark.parametrize(("data", "seen"), [({"side": "content"}, {"side": "content"}), (None, {}), ([1], {}), ("x", {}), (5, {})])
 def test_event_data_is_an_object_or_nothing(data, seen):
     assert data_of(SimpleNamespace(_data=data)) == seen
+
+
+def test_the_configuration_is_plain_values_and_quickly_copied(tmp_path):
+    """Gradio copies it for every visitor; an object in it that can't be copied made each page take a second longer."""
+    found = build_demo(Settings(preload=False, data=tmp_path)).get_config_file()
+    assert len(copy.deepcopy(found["components"])) == len(found["components"])
+    ours = [c["props"] for c in found["components"] if "texts" in (c["props"].get("props") or {})]
+    assert len(ours) >= 8 and all(props["props"]["texts"] for props in ours)
+    assert not [name for props in ours for name, value in props.items() if callable(value)]
