@@ -135,7 +135,9 @@ def browse(url: str, number: int, seen: Seen, watch: Watch) -> None:
         while watch.running:
             started, turn = time.monotonic(), turn + 1
             try:
-                before = studio.shown()
+                before = b""
+                with contextlib.suppress(OSError):  # the file went with the server; the page still shows its picture
+                    before = studio.shown()
                 box = page.locator("#knob-alpha1 input[type=number]")
                 box.fill(f"{0.02 * (turn % 90 + 1):.2f}")
                 box.press("Enter")
@@ -153,7 +155,7 @@ def browse(url: str, number: int, seen: Seen, watch: Watch) -> None:
                     if link in seen.links:
                         seen.errors.append(f"page {number}: the same link twice")
                     seen.links.append(link)
-            except (Error, AssertionError) as error:
+            except (Error, AssertionError, OSError) as error:
                 with seen.lock:
                     if watch.excuses(started):
                         seen.away += 1
