@@ -130,24 +130,23 @@ def browse(url: str, number: int, seen: Seen, watch: Watch) -> None:
     with sync_playwright() as p:
         page = p.chromium.launch(executable_path=chromium_path(), args=ARGS).new_context(viewport={"width": 1440, "height": 900}).new_page()
         page.set_default_timeout(180_000)
-        studio, turn, rendered = Studio(page, url), 0, 0
+        studio, turn, rendered, link = Studio(page, url), 0, 0, ""
         studio.size("256 px")
         while watch.running:
             started, turn = time.monotonic(), turn + 1
             try:
                 before = b""
-                with contextlib.suppress(OSError):  # the file went with the server; the page still shows its picture
+                with contextlib.suppress(OSError, Error):  # its file went with the server, or an idle connection was closed just then
                     before = studio.shown()
                 box = page.locator("#knob-alpha1 input[type=number]")
                 box.fill(f"{0.02 * (turn % 90 + 1):.2f}")
                 box.press("Enter")
                 studio.repainted(before)
                 page.locator("#link").click()
-                old = seen.links[-1] if seen.links else ""
                 page.wait_for_function(
                     "old => { const f = document.querySelector('#link-field textarea, #link-field input'); "
                     "return f && f.value.includes('?r=') && f.value !== old }",
-                    arg=old, timeout=60_000,
+                    arg=link, timeout=60_000,
                 )  # fmt: skip
                 link = page.locator("#link-field textarea, #link-field input").first.input_value()
                 rendered += 1
@@ -171,18 +170,24 @@ def browse(url: str, number: int, seen: Seen, watch: Watch) -> None:
             seen.errors += [f"page {number}: {problem}"[:300] for problem in studio.problems]
 
 
-def opens(link: str, url: str) -> bool:
-    """Whether a link shows its picture on a fresh page."""
+def not_opening(links: list[str]) -> list[str]:
+    """Those that do not show their picture on a fresh page."""
     from playwright.sync_api import Error, sync_playwright
 
+    lost = []
     with sync_playwright() as p:
-        page = p.chromium.launch(executable_path=chromium_path(), args=ARGS).new_page()
-        try:
-            page.goto(link if link.startswith("http") else f"{url}/{link}")
-            page.locator("#compare [role=status]").get_by_text("The result that was kept").wait_for(timeout=60_000)
-            return bool(page.locator("#compare .cv-result img.cv-image[src]").evaluate("image => image.decode().then(() => image.naturalWidth > 0)"))
-        except Error:
-            return False
+        browser = p.chromium.launch(executable_path=chromium_path(), args=ARGS)
+        for link in links:
+            page = browser.new_page()
+            try:
+                page.goto(link)
+                page.locator("#compare [role=status]").get_by_text("The result that was kept").wait_for(timeout=60_000)
+                image = page.locator("#compare .cv-result img.cv-image[src]")
+                image.evaluate("image => image.decode()")  # an error where it is none
+            except Error:
+                lost.append(link)
+            page.close()
+    return lost
 
 
 def run(minutes: float, clients: int, size: int) -> int:
@@ -224,7 +229,7 @@ def run(minutes: float, clients: int, size: int) -> int:
             thread.join()
         records = store.records(study, secret)
         kept = {(a.participant, a.ordinal): a.choice for a in records.answers}
-        lost = [link for link in seen.links if not opens(link, server.url)]
+        lost = not_opening(seen.links)
         with urllib.request.urlopen(server.url + "/healthz", timeout=30) as answer:
             well = answer.status == 200
         server.stop()
