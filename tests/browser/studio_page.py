@@ -13,6 +13,18 @@ SLOW = 180_000  # ms: a render on two busy cores
 SHOTS = os.environ.get("SCSA_SCREENSHOTS")
 
 
+def fetched(page, source: str) -> bytes:
+    """A file of the page. Once more where an idle connection was closed just as it was used again."""
+    from playwright.sync_api import Error
+
+    try:
+        return page.request.get(source).body()
+    except Error as error:
+        if "ECONNRESET" not in str(error):
+            raise
+        return page.request.get(source).body()
+
+
 class Studio:
     """What a person sees and does on the page."""
 
@@ -40,7 +52,7 @@ class Studio:
     def shown(self) -> bytes:
         """The bytes of the result picture on the page, decoded to pixels."""
         source = self.page.locator("#compare .cv-result img.cv-image").get_attribute("src")
-        body = self.page.request.get(source).body()
+        body = fetched(self.page, source)
         return Image.open(io.BytesIO(body)).convert("RGB").tobytes()
 
     def repainted(self, before: bytes) -> bytes:
