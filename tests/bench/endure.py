@@ -159,7 +159,8 @@ def browse(url: str, number: int, seen: Seen, watch: Watch) -> None:
                     if watch.excuses(started):
                         seen.away += 1
                     else:
-                        seen.errors.append(f"page {number}: {error}"[:300])
+                        said = page.locator("#notes").inner_text(timeout=1000).replace("\n", " ")
+                        seen.errors.append(f"page {number}: {str(error).splitlines()[0]}; it says {studio.status()!r}, {said!r}"[:300])
                 page.wait_for_timeout(1000)
         page.wait_for_timeout(3000)
         page.reload()
