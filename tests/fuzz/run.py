@@ -25,6 +25,8 @@ HANG = 30.0
 """Seconds that a case may take."""
 PEAK = 1500.0
 """MB that a case may need for a moment; a picture of 50 megapixels is allowed, and it is 150 MB a copy."""
+CACHE = 40_000_000
+"""Bytes that each engine's stage cache may take here."""
 GROWTH = 150.0
 """MB that the process may have grown by in the end."""
 LIMIT = 8 << 30
@@ -100,8 +102,11 @@ def attempt(doors: Any, index: int, seed: str, only: str = "") -> Result:
 
 def work(indices: Sequence[int], seed: str, folder: Path, only: str = "") -> None:
     """The process of its own: a line of JSON before and after each case."""
+    from scsa_core.engine import Engine
+
     from .doors import Doors
 
+    Engine.__init__.__defaults__ = ("auto", CACHE)  # full soon: what the process holds beyond that and keeps is a leak
     resource.setrlimit(resource.RLIMIT_DATA, (LIMIT, LIMIT))
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # nothing else may speak there
