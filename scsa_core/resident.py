@@ -44,13 +44,10 @@ class Resident:
             if name not in self._models:
                 model = make()
                 self._models[name] = (model, weights_bytes(model))
-                self._drop(keep=name)
+                while len(self._models) > 1 and sum(size for _, size in self._models.values()) > self.budget:
+                    self._models.popitem(last=False)
             self._models.move_to_end(name)
             return self._models[name][0]
-
-    def _drop(self, keep: str) -> None:
-        while len(self._models) > 1 and sum(size for _, size in self._models.values()) > self.budget:
-            self._models.pop(next(name for name in self._models if name != keep))
 
 
 def weights_bytes(model: object) -> int:

@@ -57,10 +57,8 @@ def run(url: str, counts: Sequence[int], seconds: float, size: int, server: int 
     """Load the app at `url` with each number of clients for `seconds`. server: its process id, for its memory. Raises UsageError."""
     with tempfile.TemporaryDirectory(prefix="scsa-load-") as folder:
         try:
-            everyone = [_client(k, url, Path(folder), size) for k in range(max(counts))]
-            for client, ask in everyone:  # alone: what it has to get later
-                for alpha in ALPHAS:
-                    client.pixels[alpha] = ask(alpha)
+            everyone = [new_client(k, url, Path(folder), size) for k in range(max(counts))]
+            ask_alone(everyone)
         except Exception as error:  # whatever stands between
             hint = "Start it with SCSA_RATE=0: all these clients have one address."
             raise UsageError(f"the app at {url} did not paint a picture: {error}"[:300], hint=hint) from error
@@ -113,7 +111,15 @@ def _work(client: Client, ask: Callable[[float], bytes], end: float) -> None:
         client.mixed += answer != client.pixels[alpha]
 
 
-def _client(number: int, url: str, folder: Path, size: int) -> tuple[Client, Callable[[float], bytes]]:
+def ask_alone(everyone: Sequence[tuple[Client, Callable[[float], bytes]]]) -> None:
+    """One client after another: what each has to get later."""
+    for client, ask in everyone:
+        for alpha in ALPHAS:
+            client.pixels[alpha] = ask(alpha)
+
+
+def new_client(number: int, url: str, folder: Path, size: int) -> tuple[Client, Callable[[float], bytes]]:
+    """A client with two pictures of its own, written into `folder`, and how it asks for a render: α₁ -> the picture's pixels."""
     import gradio_client
 
     random = np.random.default_rng(number)

@@ -27,7 +27,7 @@ from typing import Any
 
 import psutil
 
-from scsa_core.commands.bench_load import ALPHAS, _client
+from scsa_core.commands.bench_load import ALPHAS, ask_alone, new_client
 from scsa_core.study.store import Store
 from tests.browser.conftest import ARGS, Server, chromium_path
 from tests.study.conftest import design, pairs
@@ -48,6 +48,14 @@ class Seen:
     links: list[str] = field(default_factory=list)
     histories: list[tuple[int, int]] = field(default_factory=list)  # results seen, results kept
     lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def failed(self, who: str, error: object, *, excused: bool) -> None:
+        """excused: the server was being killed or started again."""
+        with self.lock:
+            if excused:
+                self.away += 1
+            else:
+                self.errors.append(f"{who}: {error}"[:300])
 
 
 class Watch:
@@ -75,11 +83,7 @@ def render(client: Any, ask: Callable[[float], bytes], seen: Seen, watch: Watch)
         try:
             answer = ask(alpha)
         except Exception as error:
-            with seen.lock:
-                if watch.excuses(started):
-                    seen.away += 1
-                else:
-                    seen.errors.append(f"client {client.number}: {type(error).__name__} {error}"[:200])
+            seen.failed(f"client {client.number}", f"{type(error).__name__} {error}", excused=watch.excuses(started))
             time.sleep(1)
             continue
         with seen.lock:
@@ -102,11 +106,7 @@ def vote(port: int, study: str, number: int, seen: Seen, watch: Watch) -> None:
                     return found
                 raise OSError(f"{answer.status}: {found}")
             except (OSError, http.client.HTTPException, ValueError) as error:
-                with seen.lock:
-                    if watch.excuses(started):
-                        seen.away += 1
-                    else:
-                        seen.errors.append(f"voter {number}: {error}"[:200])
+                seen.failed(f"voter {number}", error, excused=watch.excuses(started))
                 time.sleep(0.5)
 
     while watch.running:
@@ -155,12 +155,8 @@ def browse(url: str, number: int, seen: Seen, watch: Watch) -> None:
                         seen.errors.append(f"page {number}: the same link twice")
                     seen.links.append(link)
             except (Error, AssertionError, OSError) as error:
-                with seen.lock:
-                    if watch.excuses(started):
-                        seen.away += 1
-                    else:
-                        said = page.locator("#notes").inner_text(timeout=1000).replace("\n", " ")
-                        seen.errors.append(f"page {number}: {str(error).splitlines()[0]}; it says {studio.status()!r}, {said!r}"[:300])
+                said = f"{str(error).splitlines()[0]}; it says {studio.status()!r}, {page.locator('#notes').inner_text()!r}"
+                seen.failed(f"page {number}", said, excused=watch.excuses(started))
                 page.wait_for_timeout(1000)
         page.wait_for_timeout(3000)
         page.reload()
@@ -201,10 +197,8 @@ def run(minutes: float, clients: int, size: int) -> int:
         store.publish(study, secret)
         server.start()
         voters = max(1, clients // 4)
-        programs = [_client(k, server.url, folder, size) for k in range(max(1, clients - voters - PAGES))]
-        for client, ask in programs:  # alone: what it has to get later
-            for alpha in ALPHAS:
-                client.pixels[alpha] = ask(alpha)
+        programs = [new_client(k, server.url, folder, size) for k in range(max(1, clients - voters - PAGES))]
+        ask_alone(programs)
         watch = Watch(60 * minutes)
         threads = [threading.Thread(target=render, args=(c, ask, seen, watch)) for c, ask in programs]
         threads += [threading.Thread(target=vote, args=(server.port, study, k, seen, watch)) for k in range(voters)]
