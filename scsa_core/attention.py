@@ -11,7 +11,7 @@ Shape letters, used in every comment below::
 
 A query may see only the keys that its region is linked to. No N x M matrix is formed:
 tokens are grouped by region once (`RegionIndex`), each group is a dense block, and a
-block is worked through in chunks of at most `CHUNK` logits. The cost is the sum of n*m
+block is worked through in chunks of at most `CHUNK` logits (`GPU_CHUNK` on a GPU). The cost is the sum of n*m
 over the blocks.
 """
 
@@ -26,8 +26,10 @@ from torch import Tensor
 
 from scsa_core.counting import members, present
 from scsa_core.errors import ShapeError
+from scsa_core.transfer import upload
 
 CHUNK = 1 << 20  # logits held at once: 4 MB in float32, about a core's share of the cache
+GPU_CHUNK = 1 << 26  # 256 MB: a GPU is slowed by launches, not by leaving a cache
 
 Links = Mapping[int, tuple[int, ...]]
 """Content region id -> style region ids that may feed it. A missing id means the same id."""
@@ -89,6 +91,13 @@ class RegionIndex:
                 blocks.append(Block(queries, everything, uniform=fallback == "mean"))
         return cls(tuple(blocks), tuple(unmatched))
 
+    def to(self, device: torch.device) -> RegionIndex:
+        """The same on another device. Grouping itself belongs on the processor: every step of it needs a number back."""
+        if all(t.device.type == device.type for b in self.blocks for t in (b.queries, b.keys)):
+            return self
+        blocks = tuple(Block(upload(b.queries, device), upload(b.keys, device), b.uniform) for b in self.blocks)
+        return RegionIndex(blocks, self.unmatched)
+
     @classmethod
     def whole(cls, queries: int, keys: int, device: torch.device | None = None) -> RegionIndex:
         """One block: every query sees every key (plain attention)."""
@@ -112,7 +121,7 @@ def semantic_adain(
     """S-AdaIN: each content region takes its style region's mean and deviation.
 
     content (B, C, H, W), style (B, C, H', W') float; content_labels (H, W), style_labels
-    (H', W') integer. Returns (B, C, H, W). Deviations are biased, sqrt(var + eps), as in
+    (H', W') integer, best on the processor (`RegionIndex.to`). Returns (B, C, H, W). Deviations are biased, sqrt(var + eps), as in
     the paper's equation 3. A region that the style lacks is left as it is. Raises
     ShapeError where labels and features disagree.
     """
@@ -127,9 +136,9 @@ def semantic_adain(
         regions = present(labels[block.queries]).tolist()
         if regions and regions[0] in index.unmatched:
             continue
-        style_statistics[k] = _statistics(source[:, :, block.keys], eps)
+        style_statistics[k] = _statistics(source[:, :, upload(block.keys, style.device)], eps)
         for region in regions:  # a content region's own moments, also where several share a source
-            at = (labels == region).nonzero().flatten()
+            at = upload((labels == region).nonzero().flatten(), content.device)
             part = flat[:, :, at]
             mean, deviation = _statistics(part, eps)
             to_mean, to_deviation = style_statistics[k]
@@ -168,7 +177,7 @@ def semantic_continuous_attention(
     semantic maps, value from the style picture.
     """
     _check_tokens(query, key, value, query_labels, key_labels)
-    index = RegionIndex.build(query_labels, key_labels, links, fallback)
+    index = RegionIndex.build(query_labels, key_labels, links, fallback).to(query.device)
     return continuous_attention(query, key, value, index, scale)
 
 
@@ -189,7 +198,7 @@ def semantic_sparse_attention(
     survivor there, which is 1, so none is computed; a positive `scale` changes nothing.
     """
     _check_tokens(query, key, value, query_labels, key_labels)
-    index = RegionIndex.build(query_labels, key_labels, links, fallback)
+    index = RegionIndex.build(query_labels, key_labels, links, fallback).to(query.device)
     return sparse_attention(query, key, value, index, scale)
 
 
@@ -257,7 +266,7 @@ def _logits(
     """Chunks of a block: query numbers (c,) and their logits (L, c, m), free to overwrite."""
     k = key[..., block.keys, :].transpose(-1, -2)  # (L, D, m)
     leading = query[..., 0, 0].numel()
-    step = max(1, CHUNK // (k.shape[-1] * leading))
+    step = max(1, (GPU_CHUNK if query.is_cuda else CHUNK) // (k.shape[-1] * leading))
     for start in range(0, len(block.queries), step):
         if checkpoint is not None:
             checkpoint()

@@ -5,8 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from scsa_core.transfer import upload
+
 # ITU-R BT.601 luma and the two colour differences, for RGB in 0..1.
 _TO_YUV = torch.tensor([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]])
+_TO_RGB = torch.linalg.inv(_TO_YUV)
 
 
 def keep_colours(result: Tensor, content: Tensor, amount: float) -> Tensor:
@@ -17,8 +20,8 @@ def keep_colours(result: Tensor, content: Tensor, amount: float) -> Tensor:
     """
     if amount == 0:
         return result
-    forward = _TO_YUV.to(result)
+    forward, back = (upload(m.to(result.dtype), result.device) for m in (_TO_YUV, _TO_RGB))
     yuv = torch.einsum("ij,bjhw->bihw", forward, result)
     wanted = torch.einsum("ij,bjhw->bihw", forward, content)
     mixed = torch.cat([yuv[:, :1], torch.lerp(yuv[:, 1:], wanted[:, 1:], amount)], 1)
-    return torch.einsum("ij,bjhw->bihw", torch.linalg.inv(forward), mixed)
+    return torch.einsum("ij,bjhw->bihw", back, mixed)

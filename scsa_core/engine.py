@@ -39,6 +39,7 @@ from scsa_core.plan import REFERENCE_SIZE, Plan, encoding, megapixels, picture_d
 from scsa_core.progress import CancelToken, Progress, ProgressCallback
 from scsa_core.request import RenderRequest, RenderResult
 from scsa_core.resident import Resident, budget
+from scsa_core.transfer import upload
 
 __all__ = ["BackboneState", "Engine", "RenderRequest", "RenderResult"]
 
@@ -79,7 +80,7 @@ class _Run:
             return
         start = self._starts[self._stage]
         end = min((x for x in (*self._starts.values(), 1.0) if x > start), default=1.0)
-        shown = None if picture is None else images.to_image(picture.float().cpu(), self._size)
+        shown = None if picture is None else images.to_image(picture, self._size)
         part, parts = self._part
         self._progress(Progress(self._stage, start + (part + fraction) / parts * (end - start), shown))
 
@@ -257,9 +258,9 @@ class Engine:
                 content = self._picture(request, "content", plan)
                 painted = keep_colours(painted, content, knobs.keep_colours)
             if maps is not None and (alone := Pairing(request.links or {}).left_alone(maps[0])):
-                labels = _labels(maps[0], plan.content_size, plan.content_padded).to(painted.device)
+                labels = _labels(maps[0], plan.content_size, plan.content_padded)
                 painted = leave_as_it_is(painted, self._picture(request, "content", plan), labels, alone, knobs.soft_borders)
-            image = images.to_image(painted.float().cpu(), plan.content_size)
+            image = images.to_image(painted, plan.content_size)
         return image, list(warnings), model.fingerprint
 
     def _prepare(
@@ -285,7 +286,7 @@ class Engine:
                     run.part(part, len(sides))
                     encoded.append(self._encode_map(request, model, plan, m, which, run))
                 self._measure(request, "encode_maps", run, plan.content_padded, plan.style_padded)
-            labels = [_labels(m, *plan.sizes(which)).to(self.device) for m, which in sides]
+            labels = [_labels(m, *plan.sizes(which)) for m, which in sides]
             pair = dataclasses.replace(
                 pair,
                 content_map=encoded[0],
@@ -312,8 +313,8 @@ class Engine:
         picture = request.content if which == "content" else request.style
         size, padded = plan.sizes(which)
         if request.reference:
-            return images.to_tensor(picture.resize(size, Image.Resampling.BILINEAR)).to(self.device)
-        return images.to_tensor(picture, size, padded).to(self.device)
+            return upload(images.to_tensor(picture.resize(size, Image.Resampling.BILINEAR)), self.device)
+        return upload(images.to_tensor(picture, size, padded), self.device)
 
     def _encode_map(self, request: RenderRequest, model: Backbone, plan: Plan, m: LabelMap, which: str, run: _Run) -> Mapping[str, Tensor]:
         size, padded = plan.sizes(which)
@@ -330,7 +331,7 @@ class Engine:
                 picture = torch.empty(0)
             else:
                 picture = images.to_tensor(m.resized(size).to_colour_image(), size, padded)
-        return self._cached(key, lambda: _encode(request, model, plan, picture.to(self.device), "map", run), run)
+        return self._cached(key, lambda: _encode(request, model, plan, upload(picture, self.device), "map", run), run)
 
     def _rate_key(self, request: RenderRequest, stage: str) -> tuple[object, ...]:
         assert request.knobs is not None

@@ -231,7 +231,7 @@ def to_image(x: Tensor, size: tuple[int, int] | None = None) -> Image.Image:
     x = x[0] if x.ndim == 4 else x
     if size is not None:
         x = x[:, : size[1], : size[0]]
-    return Image.fromarray((x.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).contiguous().numpy())
+    return Image.fromarray((x.float().clamp(0, 1) * 255).round().byte().permute(1, 2, 0).contiguous().cpu().numpy())
 
 
 def encode_png(image: Image.Image, text: Mapping[str, str] | None = None) -> bytes:

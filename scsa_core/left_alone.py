@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from scsa_core.transfer import upload
+
 
 def leave_as_it_is(result: Tensor, content: Tensor, labels: Tensor, ids: Iterable[int], softness: float = 0.0) -> Tensor:
     """The result with the content's pixels where the label is one of `ids`: (1, 3, H, W) twice, (H, W) integer.
@@ -24,4 +26,4 @@ def leave_as_it_is(result: Tensor, content: Tensor, labels: Tensor, ids: Iterabl
         return result
     reach = min(1 + round(4 * softness), min(labels.shape) - 1)
     kept = F.avg_pool2d(F.pad(kept, (reach,) * 4, mode="replicate"), 2 * reach + 1, 1)
-    return torch.lerp(result, content.to(result), kept.to(result.device))
+    return torch.lerp(result, content.to(result), upload(kept, result.device))

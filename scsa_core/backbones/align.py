@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from scsa_core.attention import Links
+from scsa_core.transfer import upload
 
 LEVELS = ("relu4_1", "relu3_1", "relu2_1", "relu1_1")  # the decoder's input and what its stages stand for
 FACTORS = (8, 4, 2, 1)  # picture pixels per token of each level
@@ -25,6 +26,7 @@ SHARED = 1  # the level that takes a share of the content's own layer
 MAX_GAIN = 4.0  # a flat content region must not have its noise blown up
 EPS = 1e-4
 POSITIONS = 1 << 13  # worked on at once: 2 MB of 64 channels
+GPU_POSITIONS = 1 << 20  # there every launch costs, and 256 MB do not
 LIMIT = 2.0  # deviations: what is rarer at relu3_1 is squeezed
 DETAIL = 0.5  # share of the content's own relu3_1: edges and faces survive, palette and grain stay the style's
 STRENGTH = 0.8  # how far statistics move at most: the rest is what keeps the relations between places
@@ -47,8 +49,8 @@ def masks(labels: Tensor, regions: Sequence[Sequence[int]], factor: int, feather
 
     feather: width in cells over which borders are blended (0: area shares only).
     """
-    groups = [torch.isin(labels, torch.tensor(list(g), dtype=labels.dtype)).float() for g in regions]
-    out = torch.stack(groups)[None]
+    groups = [torch.stack([labels == r for r in g]).any(0) for g in regions]
+    out = torch.stack(groups)[None].float()
     if factor > 1:
         out = F.avg_pool2d(out, factor)
     if feather > 0:
@@ -64,7 +66,7 @@ def moments(x: Tensor, weights: Tensor) -> Moments:
     total = w.sum(1, keepdim=True).clamp_min(1e-6)
     centre = f[:: max(1, len(f) // POSITIONS)].float().mean(0)  # squares of centred values cancel less
     sums = squares = torch.zeros(len(w), f.shape[1], device=x.device)
-    for part in _parts(len(f)):
+    for part in _parts(f):
         g = f[part].float() - centre
         sums = sums + w[:, part] @ g
         squares = squares + w[:, part] @ (g * g)
@@ -78,19 +80,20 @@ def _positions(x: Tensor) -> Tensor:
     return x.permute(1, 2, 0).reshape(-1, x.shape[0])
 
 
-def _parts(n: int) -> Iterator[slice]:
-    """0..n in pieces that stay in a core's cache and keep what a picture of any size needs small."""
-    return (slice(k, k + POSITIONS) for k in range(0, n, POSITIONS))
+def _parts(f: Tensor) -> Iterator[slice]:
+    """Rows of f in pieces that stay in a core's cache and keep what a picture of any size needs small."""
+    step = GPU_POSITIONS if f.is_cuda else POSITIONS
+    return (slice(k, k + step) for k in range(0, len(f), step))
 
 
 def _each_part(x: Tensor, weights: Tensor, change: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
     """x (1, C, H, W) with `change` applied to its positions (n, C) and their weights (n, R), piece by piece."""
     f, w = _positions(x[0]), weights.flatten(1).T
     if torch.is_grad_enabled() and x.requires_grad:
-        out = torch.cat([change(f[part], w[part]) for part in _parts(len(f))])
+        out = torch.cat([change(f[part], w[part]) for part in _parts(f)])
     else:
         out = torch.empty_like(f, memory_format=torch.contiguous_format)
-        for part in _parts(len(f)):
+        for part in _parts(f):
             out[part] = change(f[part], w[part])
     return out.view(1, *x.shape[2:], x.shape[1]).permute(0, 3, 1, 2)
 
@@ -172,6 +175,8 @@ def build(
     everything = torch.unique(style_labels).tolist()
     sources = [s or tuple(everything) for _, s in groups]
     weights, targets = [], []
+    device = style[LEVELS[0]].device
+    content_labels, style_labels = upload(content_labels, device), upload(style_labels, device)
     for level, factor in zip(LEVELS, FACTORS, strict=True):
         blur = max(1, round(feather * 4 / factor)) if feather else 0
         weights.append(masks(content_labels, [c for c, _ in groups], factor, blur))

@@ -83,7 +83,8 @@ class Pair:
     """What `prepare` needs. Maps are absent where the method has none (the baseline).
 
     content, style, content_map, style_map: features of the four pictures.
-    content_labels (H, W), style_labels (H', W'): int64 at the padded picture sizes.
+    content_labels (H, W), style_labels (H', W'): int64 at the padded picture sizes, on the
+    processor: who may see whom is worked out there, while a GPU is busy with features.
     grid_labels: instead of voting down from those, the labels of each token grid keyed by
     (which, h, w): the reference's own rule (`--reference`).
     """

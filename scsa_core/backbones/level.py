@@ -23,6 +23,7 @@ from scsa_core.attention import (
 )
 from scsa_core.backbones.base import Checkpoint, no_checkpoint
 from scsa_core.counting import present
+from scsa_core.transfer import upload
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class AttentionLevel(nn.Module):
     def baseline(self, content: Tensor, style: Tensor, checkpoint: Checkpoint = no_checkpoint) -> tuple[Tensor, Tensor]:
         """SANet's own attention, no maps: (residual, attended), each (1, C, h, w); their sum is SANet's output."""
         query, key, value = self._tokens("f", mvn(content)), self._tokens("g", mvn(style)), self._tokens("h", style)
-        index = RegionIndex.whole(query.shape[1], key.shape[1])
+        index = RegionIndex.whole(query.shape[1], key.shape[1], content.device)
         return content, self._picture(continuous_attention(query, key, value, index, self.scale, checkpoint), content)
 
     def attend(
@@ -84,9 +85,13 @@ class AttentionLevel(nn.Module):
         """SCSA on one level. Features (1, C, h, w); labels at the grids' size, integer."""
         if use_adain:
             content = semantic_adain(content, style, content_labels, style_labels, links=links)
-        index = RegionIndex.build(content_labels.flatten(), style_labels.flatten(), links, fallback)
+        index = RegionIndex.build(content_labels.flatten(), style_labels.flatten(), links, fallback).to(content.device)
         value = self._tokens("h", style)
-        sca = self._continuous(content_map, style_map, value, content_labels, style_labels, links, fallback, checkpoint)
+        if content.device.type == "cuda":  # finding equal tokens would keep it waiting longer than all of them take
+            map_query, map_key = self._tokens("f", mvn(content_map)), self._tokens("g", mvn(style_map))
+            sca = continuous_attention(map_query, map_key, value, index, self.scale, checkpoint)
+        else:
+            sca = self._continuous(content_map, style_map, value, content_labels, style_labels, links, fallback, checkpoint)
         query, key = self._tokens("f", mvn(content)), self._tokens("g", mvn(style))
         ssa = sparse_attention(query, key, value, index, self.scale, checkpoint)
         return Attended(content, self._picture(sca, content), self._picture(ssa, content))
@@ -127,7 +132,7 @@ def soften(x: Tensor, labels: Tensor, width: float) -> Tensor:
         return x
     reach = max(1, round(width))
     kernel = 2 * reach + 1
-    seen = labels[None, None].to(x.dtype)
+    seen = upload(labels, x.device)[None, None].to(x.dtype)
     low = -F.max_pool2d(F.pad(-seen, (reach,) * 4, mode="replicate"), kernel, 1)
     high = F.max_pool2d(F.pad(seen, (reach,) * 4, mode="replicate"), kernel, 1)
     near = F.avg_pool2d(F.pad((low != high).to(x.dtype), (1,) * 4, mode="replicate"), 3, 1) * min(1.0, width)

@@ -72,8 +72,7 @@ class Mast:
     def prepare(self, pair: Pair, method: Method, checkpoint: Checkpoint = no_checkpoint) -> Aligned:
         labels = (pair.content_labels, pair.style_labels)
         if method == "baseline":
-            device = pair.content[LAYERS[0]].device
-            labels = (torch.zeros(8, 8, dtype=torch.long, device=device), torch.zeros(8, 8, dtype=torch.long, device=device))
+            labels = (torch.zeros(8, 8, dtype=torch.long), torch.zeros(8, 8, dtype=torch.long))
         assert labels[0] is not None and labels[1] is not None
         links = pair.links if method != "baseline" else None
         content, style = (f[LAYERS[0]] for f in (pair.content, pair.style))

@@ -32,6 +32,7 @@ from scsa_core.backbones.reflected import ReflectedConv
 from scsa_core.backbones.strips import PIXELS, in_strips
 from scsa_core.backbones.vgg import SANET_DECODER, VGG19_NORMALISED, ConvStack
 from scsa_core.knobs import Knobs, Method
+from scsa_core.precision import convolution_dtype
 
 FILES = ("vgg_normalised.pth", "decoder_iter_500000.pth", "transformer_iter_500000.pth")
 TAPS = ("relu4_1", "relu5_1")
@@ -84,9 +85,12 @@ class SANet:
 
     info = INFO
 
-    def __init__(self, encoder: ConvStack, transform: Transform, decoder: ConvStack, fingerprint: str) -> None:
-        self.encoder, self.transform, self.decoder = encoder, transform, decoder
-        self.fingerprint = fingerprint
+    def __init__(
+        self, encoder: ConvStack, transform: Transform, decoder: ConvStack, fingerprint: str, dtype: torch.dtype = torch.float32
+    ) -> None:
+        self.encoder, self.transform, self.decoder, self.dtype = encoder.to(dtype), transform, decoder.to(dtype), dtype
+        decoder.get_submodule(decoder.specs[-1].name).float()  # the last convolution's rounding would be seen
+        self.fingerprint = fingerprint if dtype == torch.float32 else f"{fingerprint}-{str(dtype).removeprefix('torch.')}"
         for module in (encoder, transform, decoder):
             module.requires_grad_(False).eval().to(memory_format=torch.channels_last)
 
@@ -95,7 +99,8 @@ class SANet:
         """From the three published files. Raises CheckpointMissing, -Corrupt or -Mismatch."""
         paths = [checkpoints.find("sanet", name) for name in FILES]
         encoder, transform, decoder = cls.build(*(checkpoints.read_tensors(p) for p in paths))
-        return cls(encoder.to(device), transform.to(device), decoder.to(device), checkpoints.fingerprint(paths))
+        dtype = convolution_dtype(device) if device.type == "cuda" else torch.float32
+        return cls(encoder.to(device), transform.to(device), decoder.to(device), checkpoints.fingerprint(paths), dtype)
 
     @staticmethod
     def build(
@@ -112,13 +117,13 @@ class SANet:
 
     def encode(self, picture: Tensor, *, role: str, checkpoint: Checkpoint = no_checkpoint) -> Features:
         checkpoint()
-        picture = picture.contiguous(memory_format=torch.channels_last)
+        picture = picture.to(self.dtype).contiguous(memory_format=torch.channels_last)
         out: Mapping[str, Tensor]
         if role == "map":
             out = encode_flat(self.encoder, picture, TAPS, checkpoint)
         else:
             out = encoded(self.encoder, picture, TAPS, ENCODER_HALO, checkpoint)
-        return {tap: out[tap].contiguous() for tap in TAPS}
+        return {tap: out[tap].float().contiguous() for tap in TAPS}
 
     def prepare(self, pair: Pair, method: Method, checkpoint: Checkpoint = no_checkpoint) -> Merged:
         levels = [self._level(pair, tap, method, checkpoint) for tap in TAPS]

@@ -31,6 +31,7 @@ from scsa_core.backbones.sanet import decode, pair_labels
 from scsa_core.backbones.transformer import DecoderLayer, Transformer
 from scsa_core.backbones.vgg import SANET_DECODER, ConvStack
 from scsa_core.knobs import Knobs, Method
+from scsa_core.transfer import upload
 
 FILES = ("decoder_iter_160000.pth", "transformer_iter_160000.pth", "embedding_iter_160000.pth")
 PATCH = 8  # pixels a side
@@ -176,10 +177,10 @@ class StyTr2:
         content_map = pair.content_map["kinds"][pair.content_map["kind"].flatten()]
         query = self.transformer.encoder_c(content_map, position, checkpoint=checkpoint) + position
         keys, value = self._map_keys(pair, memory, style_labels, checkpoint)
-        index = RegionIndex.build(labels.flatten(), keys.labels, pair.links, pair.fallback)
+        index = RegionIndex.build(labels.flatten(), keys.labels.cpu(), pair.links, pair.fallback).to(content.device)
         attentions = [layers[0].self_attn, *(layer.multihead_attn for layer in layers)]
         continuous = tuple(a.continuous(query, keys.rows, value, index, keys.counts, checkpoint) for a in attentions)
-        index = RegionIndex.build(labels.flatten(), style_labels.flatten(), pair.links, pair.fallback)
+        index = RegionIndex.build(labels.flatten(), style_labels.flatten(), pair.links, pair.fallback).to(content.device)
         adapted = _tokens(adapted)
         sparse = layers[0].self_attn.sparse(adapted + position, memory, memory, index, checkpoint)
         return Semantic(adapted, continuous, sparse, index, labels, pair.soft_borders)
@@ -189,7 +190,7 @@ class StyTr2:
     ) -> tuple[Distinct, Tensor]:
         """Distinct keys (G, C) of the style map, with which SCA works, and the means (G, C) of the memory that they stand for."""
         assert pair.style_map is not None
-        kinds, kind, label = pair.style_map["kinds"], pair.style_map["kind"].flatten(), labels.flatten()
+        kinds, kind, label = pair.style_map["kinds"], pair.style_map["kind"].flatten(), upload(labels.flatten(), memory.device)
         encoded = self.transformer.encoder_s(kinds, counts=torch.bincount(kind, minlength=len(kinds)), checkpoint=checkpoint)
         groups, group = torch.unique(torch.stack([kind, label]), dim=1, return_inverse=True)
         keys = Distinct(encoded[groups[0]], groups[1], group, torch.bincount(group))

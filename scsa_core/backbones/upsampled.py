@@ -25,7 +25,7 @@ def upsampled_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     height, width = x.shape[-2:]
     four = F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), _summed(weight), None if bias is None else bias.repeat(4))
     shape = (x.shape[0], weight.shape[0], 2 * height, 2 * width)
-    out = torch.empty(shape, dtype=x.dtype, memory_format=torch.channels_last)
+    out = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
     for k, part in enumerate(four.chunk(4, 1)):
         row, column = divmod(k, 2)
         out[:, :, row::2, column::2] = part[:, :, row : row + height, column : column + width]

@@ -113,6 +113,7 @@ class ConvStack(nn.Module):
             if s.pool:
                 x = F.max_pool2d(x, 2, ceil_mode=True)
             layer = self.get_submodule(s.name)
+            x = x.to(layer.get_parameter("weight").dtype)  # the last of a decoder may be in full precision
             x = upsampled_conv2d(x, layer.get_parameter("weight"), layer.get_parameter("bias")) if doubled else layer(x)
             if s.relu:
                 x = F.relu_(x) if not x.requires_grad else F.relu(x)

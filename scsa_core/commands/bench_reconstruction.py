@@ -21,7 +21,7 @@ def measure(pairs: Path, size: int = 256, device: str = "cpu") -> dict[str, floa
         for pair in find_pairs(pairs):
             if pair.problem:
                 continue
-            x = to_tensor(load_image(pair.first).resize((size, size), Image.Resampling.LANCZOS))
+            x = to_tensor(load_image(pair.first).resize((size, size), Image.Resampling.LANCZOS)).to(device)
             features = model.encode(x, role="map")[TAP]
             out = model.decoder(features.contiguous(memory_format=torch.channels_last)).clamp(0, 1)
             found[pair.id] = float(-10 * np.log10((out - x).square().mean().item()))

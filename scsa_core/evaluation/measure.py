@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 
+import torch
 from PIL import Image
 
 from scsa_core.errors import CheckpointError
@@ -46,6 +47,7 @@ class Instruments:
 
     network: MetricNetwork
     lpips: Lpips | None = None
+    device: torch.device | None = None  # LPIPS stays on the processor
     layers: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -53,13 +55,14 @@ class Instruments:
         self.layers = tuple(dict.fromkeys((*LAYERS, *own)))
 
     @classmethod
-    def load(cls, network: str = "vgg16-n") -> Instruments:
+    def load(cls, network: str = "vgg16-n", device: str = "cpu") -> Instruments:
         """Raises CheckpointError where the network's weights are not here; LPIPS may be absent."""
         try:
             lpips = Lpips.load()
         except CheckpointError:
             lpips = None
-        return cls(MetricNetwork(name=network), lpips)
+        place = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+        return cls(MetricNetwork(name=network, device=place), lpips, place)
 
 
 class Judge:
@@ -67,7 +70,7 @@ class Judge:
 
     def __init__(self, instruments: Instruments, pair: DirectedPair) -> None:
         self._tools, self._pair = instruments, pair
-        self._content, self._style = to_tensor(pair.content), to_tensor(pair.style)
+        self._content, self._style = (to_tensor(x).to(instruments.device) for x in (pair.content, pair.style))
         self._of_content = instruments.network(self._content, instruments.layers)
         grids = {layer: (f.shape[1], f.shape[2]) for layer, f in self._of_content.items()}
         of_style = instruments.network(self._style)
@@ -75,7 +78,7 @@ class Judge:
 
     def measure(self, image: Image.Image) -> dict[str, object]:
         """Metric columns of a row, of the 8-bit picture at the content's size."""
-        x = to_tensor(image)
+        x = to_tensor(image).to(self._tools.device)
         taps = self._tools.network(x, self._tools.layers)
         scores = self._target.score(taps)
         ids = (self._pair.content_map.ids, self._pair.style_map.ids)
@@ -92,5 +95,5 @@ class Judge:
         if self._tools.network.name == "vgg16-n":
             row["content_distance"] = content_distance(self._of_content, taps)
         if self._tools.lpips is not None:
-            row["lpips"] = self._tools.lpips(self._content, x)
+            row["lpips"] = self._tools.lpips(self._content.cpu(), x.cpu())
         return row

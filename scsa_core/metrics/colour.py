@@ -72,7 +72,8 @@ def region_colour_distance(
         area = float((content_ids == region).mean())
         if area < MIN_SHARE or float(np.isin(style_ids, sources).mean()) < MIN_SHARE:
             continue
-        masks = [cell_weights(ids, tuple(r), *y.shape[-2:]) for ids, r, y in ((content_ids, (region,), x), (style_ids, sources, s))]
+        sides = (content_ids, (region,), x), (style_ids, tuple(sources), s)
+        masks = [cell_weights(ids, r, y.shape[-2], y.shape[-1], y.device) for ids, r, y in sides]
         if not all((m > 0).any() for m in masks):
             continue
         total += area * histogram_distance(histogram(x, masks[0]), histogram(s, masks[1]))

@@ -28,15 +28,16 @@ _BEYOND = tuple(f"{n}." for n in (45, 48, 51))  # layers after relu5_1, in the w
 class MetricNetwork:
     """Taps of RGB pictures (1, 3, H, W) in 0..1; reflection padding, 2x2 max-pool. Raises CheckpointError, KnobError."""
 
-    def __init__(self, last: str = "relu5_1", name: str = "vgg16-n") -> None:
+    def __init__(self, last: str = "relu5_1", name: str = "vgg16-n", device: torch.device | None = None) -> None:
         if name not in NETWORKS:
             raise KnobError(f"there is no metric network named {name!r}", knob="network", hint=f"Choose one of: {', '.join(NETWORKS)}.")
         self.name = name
         stack = _vgg19() if name == "vgg19-n" else _vgg16(last)
-        self._stack = stack.to(memory_format=torch.channels_last)
+        self._stack = stack.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def __call__(self, picture: Tensor, taps: Iterable[str] = LAYERS) -> dict[str, Tensor]:
-        """{tap: (C, h, w)}."""
+        """{tap: (C, h, w)}, where the network is."""
+        picture = picture.to(next(self._stack.parameters()).device)
         with torch.inference_mode():
             out = self._stack(picture.contiguous(memory_format=torch.channels_last), taps)
         return {k: v[0].contiguous() for k, v in out.items() if k}

@@ -54,11 +54,11 @@ class _Style:
     quantiles: Tensor
 
 
-def cell_weights(ids: np.ndarray, regions: tuple[int, ...], height: int, width: int) -> Tensor:
+def cell_weights(ids: np.ndarray, regions: tuple[int, ...], height: int, width: int, device: torch.device | None = None) -> Tensor:
     """w_r on a grid: (H, W) ids -> (h*w,) float, for the union of the regions."""
     member = torch.from_numpy(np.isin(ids, regions).astype(np.float32))[None, None]
     share = F.adaptive_avg_pool2d(member, (height, width)).flatten()
-    return torch.where(share > 0.5, share, torch.zeros(()))
+    return torch.where(share > 0.5, share, torch.zeros(())).to(device)
 
 
 def _statistics(f: Tensor, w: Tensor, layer: str) -> _Style | None:
@@ -74,8 +74,8 @@ def _statistics(f: Tensor, w: Tensor, layer: str) -> _Style | None:
     if x.shape[1] > MAX_TOKENS:
         x = x[:, :: -(-x.shape[1] // MAX_TOKENS)]
     generator = torch.Generator().manual_seed(LAYERS.index(layer) if layer in LAYERS else 99)
-    directions = F.normalize(torch.randn(DIRECTIONS, x.shape[0], generator=generator), dim=1)
-    return _Style(mean, deviation, gram, torch.quantile(directions @ x, LEVELS, dim=1))
+    directions = F.normalize(torch.randn(DIRECTIONS, x.shape[0], generator=generator), dim=1).to(x.device)
+    return _Style(mean, deviation, gram, torch.quantile(directions @ x, LEVELS.to(x.device), dim=1))
 
 
 @dataclass(frozen=True)
@@ -108,9 +108,11 @@ class RegionTarget:
             area = float((content_ids == region).mean())
             if area < MIN_SHARE or float(np.isin(style_ids, sources).mean()) < MIN_SHARE:
                 continue
-            weights = {layer: cell_weights(content_ids, (region,), *grids[layer]) for layer in LAYERS}
+            device = style[LAYERS[0]].device
+            weights = {layer: cell_weights(content_ids, (region,), *grids[layer], device) for layer in LAYERS}
+            sizes = {layer: (style[layer].shape[1], style[layer].shape[2]) for layer in LAYERS}
             there = {
-                layer: _statistics(style[layer].flatten(1), cell_weights(style_ids, sources, *style[layer].shape[1:]), layer)
+                layer: _statistics(style[layer].flatten(1), cell_weights(style_ids, sources, *sizes[layer], device), layer)
                 for layer in LAYERS
             }
             found.append(_Region(region, area, weights, {k: v for k, v in there.items() if v is not None}))

@@ -100,7 +100,7 @@ def align(
     small, small_style = (_pooled(x) for x in (content, style))
     labels = [grid_labels(m, *x.shape[-2:]).flatten() for m, x in ((content_labels, small), (style_labels, small_style))]
     f, g = (x[0].flatten(1).T.contiguous() for x in (small, small_style))  # (N, C), (M, C)
-    index = RegionIndex.build(labels[0], labels[1], links)
+    index = RegionIndex.build(labels[0], labels[1], links).to(content.device)
     p = alignment(f, g, *edges(f, g, index, labels[0], checkpoint=checkpoint))
     tokens = content[0].flatten(1).T  # (N, C)
     return torch.lerp(tokens, tokens @ p, SHARE).T.reshape(content.shape)

@@ -40,13 +40,20 @@ def _train(args: argparse.Namespace, weights: dict[str, torch.Tensor]) -> None:
         plan = dataclasses.replace(plan, steps=args.steps)
     if args.minutes:
         plan = dataclasses.replace(plan, minutes=args.minutes)
+    if args.crop:
+        plan = dataclasses.replace(plan, crop=args.crop)
+    if args.pairs:
+        plan = dataclasses.replace(plan, stylisations=args.pairs, reconstructions=args.pairs)
     decoder = LiteDecoder()
     checkpoints.load_into(decoder, load_file(start), "lite's decoder")
     rng = random.Random(1)
     torch.manual_seed(1)
-    photos = data.Crops(data.picture_files(args.photos), 256, rng)
-    paintings = data.Crops(data.picture_files(args.paintings), 320, rng)
-    encoder = ridge.encoder_for(weights, scale, "relu5_1")
+    device = torch.device(args.device)
+    torch.backends.cudnn.benchmark = True
+    photos = data.Crops(data.picture_files(args.photos), 256, rng, device)
+    paintings = data.Crops(data.picture_files(args.paintings), 320, rng, device)
+    encoder = ridge.encoder_for(weights, scale, "relu5_1").to(device)
+    decoder.to(device)
     trainer = Trainer(plan, encoder, decoder, photos, paintings, args.out)
     own, before = args.out / f"{args.phase}.pt", args.out / "reconstruct.pt"
     if own.exists():
@@ -61,7 +68,7 @@ def _train(args: argparse.Namespace, weights: dict[str, torch.Tensor]) -> None:
 def _export(args: argparse.Namespace) -> None:
     with safe_open(args.start or args.out / "ridge.safetensors", "pt") as f:
         scale = f.metadata()["encoder_scale"]
-    state = torch.load(args.out / f"{args.phase}.pt", weights_only=True)
+    state = torch.load(args.out / f"{args.phase}.pt", weights_only=True, map_location="cpu")
     half = {k: v.half().contiguous() for k, v in state["average"].items()}
     meta = {"format": "pt", "encoder_scale": scale, "phase": args.phase, "steps": str(state["step"])}
     save_file(half, args.out / "decoder.safetensors", meta)
@@ -72,10 +79,13 @@ def main() -> None:
     parser.add_argument("command", choices=("start", "train", "export"))
     parser.add_argument("--photos", type=Path)
     parser.add_argument("--paintings", type=Path)
-    parser.add_argument("--vgg", type=Path, help="safetensors with torchvision's VGG-16 keys, Caffe convention")
+    parser.add_argument("--vgg", type=Path, help="safetensors with torchvision's VGG-16 keys, Caffe convention (default: the shipped)")
     parser.add_argument("--out", type=Path, required=True, help="folder for states, logs and sheets")
     parser.add_argument("--phase", choices=tuple(PLANS), default="stylise")
     parser.add_argument("--start", type=Path, help="decoder to begin from, e.g. the shipped one (default: ridge.safetensors in --out)")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
+    parser.add_argument("--crop", type=int, help="side of the crops in pixels, a multiple of 16, instead of the plan's")
+    parser.add_argument("--pairs", type=int, help="pairs a step, and as many reconstructions, instead of the plan's")
     parser.add_argument("--steps", type=int, help="length of the phase instead of the plan's")
     parser.add_argument("--minutes", type=float, help="end of the phase by training time, beside --steps")
     args = parser.parse_args()
@@ -84,7 +94,8 @@ def main() -> None:
     if args.command == "export":
         _export(args)
         return
-    weights = load_file(args.vgg)
+    shipped = checkpoints.find("vgg16", "vgg16-00001-of-00004.safetensors").parent
+    weights = load_file(args.vgg) if args.vgg else checkpoints.read_shards(shipped, "vgg16")
     _start(args, weights) if args.command == "start" else _train(args, weights)
 
 

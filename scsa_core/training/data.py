@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
@@ -43,19 +44,20 @@ def centre_square(path: Path, side: int) -> Tensor:
 
 
 class Crops:
-    """Random square crops, mirrored half the time, at 0.55 to 1 of the stored scale."""
+    """Random square crops, mirrored half the time, at 0.55 to 1 of the stored scale, cut where they are needed."""
 
-    def __init__(self, files: Sequence[Path], side: int, rng: random.Random) -> None:
-        self.pictures = [read_short_side(f, side) for f in files]
+    def __init__(self, files: Sequence[Path], side: int, rng: random.Random, device: torch.device | None = None) -> None:
+        self.pictures = [torch.from_numpy(read_short_side(f, side).copy()).permute(2, 0, 1).to(device) for f in files]
         self.rng = rng
 
     def one(self, size: int) -> Tensor:
+        """(3, size, size) float in 0..1."""
         a = self.rng.choice(self.pictures)
-        cut = min(*a.shape[:2], int(size / self.rng.uniform(0.55, 1.0)))
-        y, x = self.rng.randint(0, a.shape[0] - cut), self.rng.randint(0, a.shape[1] - cut)
-        square = Image.fromarray(a[y : y + cut, x : x + cut]).resize((size, size), Image.Resampling.LANCZOS)
-        out = np.asarray(square)
-        return to_tensor(out[:, ::-1] if self.rng.random() < 0.5 else out)
+        cut = min(*a.shape[1:], int(size / self.rng.uniform(0.55, 1.0)))
+        y, x = self.rng.randint(0, a.shape[1] - cut), self.rng.randint(0, a.shape[2] - cut)
+        square = a[None, :, y : y + cut, x : x + cut].float() / 255
+        out = F.interpolate(square, (size, size), mode="bicubic", antialias=True, align_corners=False)[0].clamp(0, 1)
+        return out.flip(2) if self.rng.random() < 0.5 else out
 
     def batch(self, count: int, size: int) -> Tensor:
         """(count, 3, size, size) float in 0..1, channels-last."""

@@ -24,14 +24,15 @@ def sheet(encoder: ConvStack, weights: Mapping[str, Tensor], pairs: Sequence[tup
 
     weights: a LiteDecoder's parameters. pairs: (3, H, W) pictures in 0..1, sides multiples of 16.
     """
-    decoder = LiteDecoder().eval()
+    decoder = LiteDecoder().to(pairs[0][0].device).eval()
     decoder.load_state_dict(dict(weights))
     rows = []
     for content, style in pairs:
         c, s = (encoder(x[None], align.LEVELS) for x in (content, style))
-        labels = joint_regions(c["relu4_1"], s["relu4_1"], REGIONS, torch.Generator().manual_seed(0))
-        index = RegionIndex.build(labels[0].flatten(), labels[1].flatten())
-        adapted = semantic_adain(c["relu4_1"], s["relu4_1"], *labels)
+        generator = torch.Generator(content.device).manual_seed(0)
+        labels = [each[0].cpu() for each in joint_regions(c["relu4_1"], s["relu4_1"], [REGIONS], generator)]
+        index = RegionIndex.build(labels[0].flatten(), labels[1].flatten()).to(content.device)
+        adapted = semantic_adain(c["relu4_1"], s["relu4_1"], labels[0], labels[1])
         query, key, value = (x.flatten(2).transpose(1, 2) for x in (mvn(adapted), mvn(s["relu4_1"]), s["relu4_1"]))
         swapped = sparse_attention(query, key, value, index).transpose(1, 2).reshape(adapted.shape)
         fine = [lab.repeat_interleave(8, 0).repeat_interleave(8, 1) for lab in labels]

@@ -3,7 +3,8 @@
 `reconstruct`: pictures through the encoder and back. `stylise`: the decoder also paints
 what the semantic attention makes of two pictures, with region statistics aligned on the
 way (backbones/align.py), judged by region moments and sliced Wasserstein distance of its
-re-encoded output. Only the decoder learns; the encoder stays VGG-16.
+re-encoded output. Only the decoder learns; the encoder stays VGG-16. Everything happens
+where the encoder's weights are: on a processor, or on a GPU.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import csv
 import math
 import random
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,18 +21,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from scsa_core.attention import RegionIndex, continuous_attention, mvn, semantic_adain, sparse_attention
 from scsa_core.backbones import align
 from scsa_core.backbones.lite_decoder import LiteDecoder
 from scsa_core.backbones.vgg import ConvStack
 from scsa_core.precision import convolution_dtype
+from scsa_core.training import batched
 from scsa_core.training.data import Crops
 from scsa_core.training.losses import LAYERS, region_moments_loss, sliced_wasserstein_loss, structure_loss
-from scsa_core.training.regions import joint_regions
+from scsa_core.training.regions import Regions, joint_regions
 from scsa_core.training.samples import sheet
 
 LOGIT_SCALE = 0.05
 SHEET_PAIRS = 4
+MOST_REGIONS = 6
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ class Plan:
     structure: float = 40.0
     bounds: float = 5.0
     minutes: float | None = None  # the phase ends after so much training at the latest; the rate follows
+    keep: float = 0.997  # of the moving average, a step
 
 
 PLANS = {
@@ -60,9 +64,20 @@ PLANS = {
 }
 
 
-def _precision() -> torch.autocast:
-    """bfloat16 where the processor computes in it: elsewhere emulating it costs many times what it saves."""
-    return torch.autocast("cpu", torch.bfloat16, enabled=convolution_dtype(torch.device("cpu")) is torch.bfloat16)
+def _precision(device: torch.device) -> torch.autocast:
+    """bfloat16 on a GPU, and where the processor computes in it: elsewhere emulating it costs many times what it saves."""
+    fast = device.type == "cuda" or convolution_dtype(device) is torch.bfloat16
+    return torch.autocast(device.type, torch.bfloat16, enabled=fast)
+
+
+def _in_full_precision(step: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """Statistics are sums over a picture: they are not taken in half precision."""
+
+    def run(x: Tensor) -> Tensor:
+        with torch.autocast(x.device.type, enabled=False):
+            return step(x.float())
+
+    return run
 
 
 class Trainer:
@@ -74,8 +89,9 @@ class Trainer:
         self.average = {k: v.detach().clone() for k, v in decoder.named_parameters()}
         self.optimiser = torch.optim.Adam(decoder.parameters(), plan.rate, betas=(0.9, 0.99))
         self.photos, self.paintings = photos, paintings
+        self.device = next(encoder.parameters()).device
         self.rng = random.Random(0)
-        self.generator = torch.Generator().manual_seed(0)
+        self.generator = torch.Generator(self.device).manual_seed(0)
         self.step, self.seconds = 0, 0.0
         state = photos.rng.getstate()
         self.pairs = [(photos.one(2 * plan.crop), paintings.one(2 * plan.crop)) for _ in range(SHEET_PAIRS)]
@@ -88,7 +104,7 @@ class Trainer:
         """Loss terms of one random batch, unweighted, each a scalar with gradient."""
         p = self.plan
         terms: dict[str, Tensor] = {}
-        with _precision():
+        with _precision(self.device):
             paintings = max(1, p.reconstructions // 3)
             x = torch.cat([self.photos.batch(p.reconstructions - paintings, p.crop), self.paintings.batch(paintings, p.crop)])
             x = x.contiguous(memory_format=torch.channels_last)
@@ -100,9 +116,8 @@ class Trainer:
         terms["feature"] = torch.stack([F.mse_loss(g[k].float(), f[k].float()) for k in align.LEVELS]).sum()
         terms["stage"] = torch.stack([F.mse_loss(a.float(), f[k].float()) for a, k in zip(stages, align.LEVELS[1:], strict=True)]).sum()
         bounds = [out.float()]
-        for _ in range(p.stylisations):
-            for name, value in self._stylise(bounds).items():
-                terms[name] = terms.get(name, torch.zeros(())) + value / p.stylisations
+        if p.stylisations:
+            terms |= self._stylise(bounds)
         terms["bounds"] = torch.stack([(F.relu(-o).square() + F.relu(o - 1).square()).mean() for o in bounds]).mean()
         return terms
 
@@ -115,49 +130,54 @@ class Trainer:
 
     def _stylise(self, outputs: list[Tensor]) -> dict[str, Tensor]:
         p = self.plan
-        pair = [self.photos.one(p.crop), self.paintings.one(p.crop)]
-        if self.rng.random() < 0.35:
-            pair.reverse()  # a painting as content, a photograph as style
-        x = torch.stack(pair).contiguous(memory_format=torch.channels_last)
-        with torch.no_grad(), _precision():
+        pairs = [self._pair(p.crop) for _ in range(p.stylisations)]
+        x = torch.stack([*(c for c, _ in pairs), *(s for _, s in pairs)]).contiguous(memory_format=torch.channels_last)
+        with torch.no_grad(), _precision(self.device):
             f = {k: v.float() for k, v in self.encoder(x, LAYERS).items() if k}
-        content, style = ({k: v[i : i + 1] for k, v in f.items()} for i in (0, 1))
-        labels = joint_regions(content["relu4_1"], style["relu4_1"], self.rng.randint(1, 5), self.generator)
-        fine = [lab.repeat_interleave(8, 0).repeat_interleave(8, 1) for lab in labels]
+        content, style = ({k: v[at] for k, v in f.items()} for at in (slice(len(pairs)), slice(len(pairs), None)))
         with torch.no_grad():
-            target = self._attended(content["relu4_1"], style["relu4_1"], *labels)
-            moves = align.build(style, fine[0], fine[1])
-            target = moves.at(0, target)
-        with _precision():
-            out = self.decoder(target, moves.steps(content["relu3_1"]))
+            counts = [self.rng.randint(1, MOST_REGIONS) for _ in pairs]
+            labels = joint_regions(content["relu4_1"], style["relu4_1"], counts, self.generator)
+            mine, theirs = (Regions.of(each, max(counts)) for each in labels)
+            moves = batched.Alignment(style, mine, theirs)
+            target = self._attended(content["relu4_1"], style["relu4_1"], mine, theirs)
+            target = moves.at(0, target, align.STRENGTH)
+        with _precision(self.device):
+            steps = [_in_full_precision(step) for step in moves.steps(content["relu3_1"], align.STRENGTH)]
+            out = self.decoder(target, steps)
             g = self.encoder(out, LAYERS)
         outputs.append(out.float())
         g = {k: v.float() for k, v in g.items() if k}
         return {
             "content": F.mse_loss(g["relu4_1"], target),
-            "moments": region_moments_loss(g, style, *fine),
-            "sliced": sliced_wasserstein_loss(g, style, *fine),
+            "moments": region_moments_loss(g, style, mine, theirs),
+            "sliced": sliced_wasserstein_loss(g, style, mine, theirs),
             "structure": structure_loss(g["relu3_1"], content["relu3_1"]),
         }
 
-    def _attended(self, content: Tensor, style: Tensor, content_labels: Tensor, style_labels: Tensor) -> Tensor:
-        """(1, 512, h, w) decoder input as the model makes it, with random strengths.
+    def _pair(self, size: int) -> tuple[Tensor, Tensor]:
+        """A photograph and a painting, now and then the other way round."""
+        pair = self.photos.one(size), self.paintings.one(size)
+        return (pair[1], pair[0]) if self.rng.random() < 0.35 else pair
+
+    def _attended(self, content: Tensor, style: Tensor, mine: Regions, theirs: Regions) -> Tensor:
+        """(B, 512, h, w) decoder input as the model makes it, with random strengths.
 
         SCA is nearly the region's mean where maps are flat; a soft attention on the
         pictures themselves stands for its variation near borders.
         """
-        c = semantic_adain(content, style, content_labels, style_labels) if self.rng.random() < 0.9 else content
-        query, key, value = (x.flatten(2).transpose(1, 2) for x in (mvn(c), mvn(style), style))
-        index = RegionIndex.build(content_labels.flatten(), style_labels.flatten())
-        ssa = sparse_attention(query, key, value, index)
-        sharp = 0.0 if self.rng.random() < 0.6 else LOGIT_SCALE * self.rng.random()
-        sca = continuous_attention(query, key, value, index, sharp)
-        a1, a2 = self.rng.uniform(0.1, 1.2), self.rng.uniform(0.1, 2.0)
 
-        def picture(t: Tensor) -> Tensor:
-            return t.transpose(1, 2).reshape(c.shape)
+        def drawn(draw: Callable[[], float]) -> Tensor:
+            return torch.tensor([draw() for _ in range(len(content))], device=content.device)
 
-        return (c + a1 * picture(sca) + a2 * picture(ssa)) / (1 + a1 + a2)
+        adapted = batched.semantic_adain(content, style, mine, theirs)
+        kept = drawn(lambda: float(self.rng.random() < 0.1))[:, None, None, None]
+        c = torch.lerp(adapted, content, kept)
+        sharp = drawn(lambda: 0.0 if self.rng.random() < 0.6 else LOGIT_SCALE * self.rng.random())
+        sca, ssa = batched.attend(c, style, mine, theirs, sharp)
+        a1 = drawn(lambda: self.rng.uniform(0.1, 1.2))[:, None, None, None]
+        a2 = drawn(lambda: self.rng.uniform(0.1, 2.0))[:, None, None, None]
+        return (c + a1 * sca + a2 * ssa) / (1 + a1 + a2)
 
     # -- the loop ---------------------------------------------------------------------
 
@@ -170,8 +190,8 @@ class Trainer:
         done = self.done()
         return self.plan.rate * min(1.0, (self.step + 1) / 20) * (0.03 + 0.97 * 0.5 * (1 + math.cos(math.pi * min(1.0, done))))
 
-    def advance(self) -> dict[str, float]:
-        """One optimiser step. Returns the loss terms as numbers."""
+    def advance(self) -> dict[str, Tensor]:
+        """One optimiser step. Returns the loss terms, unweighted scalars."""
         started = time.monotonic()
         for group in self.optimiser.param_groups:
             group["lr"] = self.rate()
@@ -183,16 +203,16 @@ class Trainer:
         if torch.isfinite(norm):
             self.optimiser.step()
         self.step += 1
-        keep = min(0.997, (self.step + 1) / (self.step + 10))
+        keep = min(self.plan.keep, (self.step + 1) / (self.step + 10))
         with torch.no_grad():
             for name, value in self.decoder.named_parameters():
                 self.average[name].lerp_(value, 1 - keep)
         self.seconds += min(60.0, time.monotonic() - started)
-        return {name: value.item() for name, value in terms.items()}
+        return {name: value.detach() for name, value in terms.items()}
 
     def run(self, save_every: float = 240.0) -> None:
         """Train to the plan's end; log every 20 steps, save and draw a sheet every few minutes."""
-        seen: list[dict[str, float]] = []
+        seen: list[dict[str, Tensor]] = []
         saved = time.monotonic()
         while self.done() < 1:
             seen.append(self.advance())
@@ -204,8 +224,8 @@ class Trainer:
                 saved = time.monotonic()
         self.save()
 
-    def _log(self, seen: list[dict[str, float]]) -> None:
-        means = {k: sum(s[k] for s in seen) / len(seen) for k in seen[0]}
+    def _log(self, seen: list[dict[str, Tensor]]) -> None:
+        means = {k: torch.stack([s[k] for s in seen]).mean().item() for k in seen[0]}
         row: dict[str, object] = {"phase": self.plan.phase, "step": self.step, "minutes": round(self.seconds / 60, 1)}
         row |= {"psnr": round(-10 * math.log10(means["pixel"]), 2)} | {k: round(v, 4) for k, v in means.items()}
         path = self.folder / f"log-{self.plan.phase}.csv"
@@ -230,7 +250,7 @@ class Trainer:
 
     def load(self, path: Path) -> None:
         """Go on from a file that `save` wrote."""
-        state = torch.load(path, weights_only=True)
+        state = torch.load(path, weights_only=True, map_location=self.device)
         self.decoder.load_state_dict(state["decoder"])
         self.average = state["average"]
         self.optimiser.load_state_dict(state["optimiser"])

@@ -10,7 +10,7 @@ from scsa_core.precision import VARIABLE, convolution_dtype
 CPU = torch.device("cpu")
 
 
-@pytest.mark.parametrize(("setting", "dtype"), [("fp32", torch.float32), ("BF16 ", torch.bfloat16)])
+@pytest.mark.parametrize(("setting", "dtype"), [("fp32", torch.float32), ("BF16 ", torch.bfloat16), ("fp16", torch.float16)])
 def test_the_switch_decides(monkeypatch, setting, dtype):
     monkeypatch.setenv(VARIABLE, setting)
     assert convolution_dtype(CPU) == dtype
@@ -21,6 +21,13 @@ def test_left_alone_the_processor_decides(monkeypatch, found, dtype):
     monkeypatch.delenv(VARIABLE, raising=False)
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found, raising=False)
     assert convolution_dtype(CPU) == dtype
+
+
+@pytest.mark.parametrize(("capability", "dtype"), [((6, 1), torch.float32), ((7, 0), torch.float16), ((9, 0), torch.float16)])
+def test_a_gpu_with_tensor_cores_convolves_in_half_precision(monkeypatch, capability, dtype):
+    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    assert convolution_dtype(torch.device("cuda")) == dtype
 
 
 def test_an_older_pytorch_means_fp32(monkeypatch):

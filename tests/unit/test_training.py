@@ -12,12 +12,14 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from scsa_core import checkpoints
+from scsa_core.attention import RegionIndex, continuous_attention, mvn, semantic_adain, sparse_attention
+from scsa_core.backbones import align
 from scsa_core.backbones.lite_decoder import LiteDecoder
 from scsa_core.errors import CheckpointMismatch
 from scsa_core.metrics import cfsd
 from scsa_core.training import __main__ as command
-from scsa_core.training import data, losses, ridge
-from scsa_core.training.regions import joint_regions
+from scsa_core.training import batched, data, losses, ridge
+from scsa_core.training.regions import Regions, joint_regions
 from scsa_core.training.train import PLANS, Trainer
 
 
@@ -120,15 +122,16 @@ def test_export_writes_a_file_that_describes_itself(folders, vgg, monkeypatch):
 
 def test_losses_are_zero_for_the_style_itself_and_grow_with_distance():
     style = {k: torch.rand(1, 6, 64 // f, 64 // f) for k, f in losses.LAYERS.items()}
-    labels = torch.zeros(64, 64, dtype=torch.long)
-    labels[:, 32:] = 1
-    assert losses.region_moments_loss(style, style, labels, labels).item() == pytest.approx(0, abs=1e-6)
-    assert losses.sliced_wasserstein_loss(style, style, labels, labels).item() == pytest.approx(0, abs=1e-6)
+    labels = torch.zeros(1, 8, 8, dtype=torch.long)
+    labels[:, :, 4:] = 1
+    regions, others = Regions.of(labels, 4), Regions.of(labels + 2, 4)
+    assert losses.region_moments_loss(style, style, regions, regions).item() == pytest.approx(0, abs=1e-6)
+    assert losses.sliced_wasserstein_loss(style, style, regions, regions).item() == pytest.approx(0, abs=1e-6)
     near = {k: v + 0.1 for k, v in style.items()}
     far = {k: v + 1 for k, v in style.items()}
     for loss in (losses.region_moments_loss, losses.sliced_wasserstein_loss):
-        assert 0 < loss(near, style, labels, labels) < loss(far, style, labels, labels)
-    assert losses.region_moments_loss(near, style, labels, labels + 5).item() == 0  # nothing shared
+        assert 0 < loss(near, style, regions, regions) < loss(far, style, regions, regions)
+        assert loss(near, style, regions, others).item() == 0  # nothing shared
 
 
 def test_the_structure_loss_is_the_metric_and_zero_for_the_content_itself():
@@ -164,6 +167,46 @@ def test_joint_regions_give_the_same_number_to_the_same_thing():
     texture = torch.randn(2, 8)
     left, right = (texture[i][:, None, None].expand(8, 6, 3) + 0.01 * torch.randn(8, 6, 3) for i in (0, 1))
     content, style = torch.cat([left, right], 2)[None], torch.cat([right, left], 2)[None]
-    a, b = joint_regions(content, style, 2, torch.Generator().manual_seed(1))
+    (a,), (b,) = joint_regions(content, style, [2], torch.Generator().manual_seed(1))
     assert (a[:, 1] == b[:, 4]).all() and (a[:, 4] == b[:, 1]).all()
     assert not (a[:, 1] == a[:, 4]).any()
+
+
+def test_many_pairs_at_once_are_treated_as_the_model_treats_each():
+    torch.manual_seed(0)
+    sizes = dict(zip(align.LEVELS, align.FACTORS, strict=True))
+    channels = {"relu4_1": 12, "relu3_1": 10, "relu2_1": 8, "relu1_1": 6}
+    content, style = ({k: torch.rand(2, channels[k], 48 // f, 64 // f) * 3 for k, f in sizes.items()} for _ in range(2))
+    mine, theirs = (torch.arange(8).expand(2, 6, 8) // width for width in (2, 4))  # four regions here, two of them there
+    theirs = torch.stack([theirs[0], 3 - theirs[1]])
+    regions = Regions.of(mine, 4), Regions.of(theirs, 4)
+    moves = batched.Alignment(style, *regions)
+    adapted = batched.semantic_adain(content["relu4_1"], style["relu4_1"], *regions)
+    sca, ssa = batched.attend(adapted, style["relu4_1"], *regions, torch.tensor([0.0, 0.3]))
+    at_once = [moves.at(level, content[name], 0.8) for level, name in enumerate(align.LEVELS)]
+    steps = moves.steps(content["relu3_1"], 0.8)
+    for k, scale in enumerate((0.0, 0.3)):
+        c, s = ({name: x[k : k + 1] for name, x in side.items()} for side in (content, style))
+        labels = mine[k], theirs[k]
+        plain = semantic_adain(c["relu4_1"], s["relu4_1"], *labels)
+        torch.testing.assert_close(adapted[k : k + 1], plain, rtol=1e-4, atol=1e-4)
+        index = RegionIndex.build(labels[0].flatten(), labels[1].flatten())
+        query, key, value = (x.flatten(2).transpose(1, 2) for x in (mvn(plain), mvn(s["relu4_1"]), s["relu4_1"]))
+        for mask, out in ((continuous_attention(query, key, value, index, scale), sca), (sparse_attention(query, key, value, index), ssa)):
+            torch.testing.assert_close(out[k].flatten(1).T, mask[0], rtol=1e-4, atol=1e-4)
+        fine = [x.repeat_interleave(8, 0).repeat_interleave(8, 1) for x in labels]
+        alone = align.build(s, *fine)
+        for level, name in enumerate(align.LEVELS):
+            torch.testing.assert_close(at_once[level][k : k + 1], alone.at(level, c[name], 0.8), rtol=1e-3, atol=1e-3)
+        blended = steps[0](content["relu3_1"] * 2)[k : k + 1]
+        torch.testing.assert_close(blended, alone.blend(c["relu3_1"] * 2, c["relu3_1"], 0.8), rtol=1e-3, atol=1e-3)
+
+
+def test_quantiles_of_a_region_are_those_of_its_tokens_alone():
+    x, inside = torch.rand(2, 3, 50), torch.rand(2, 50) > 0.4
+    found, enough = losses._quantiles(x, inside)
+    assert enough.all()
+    for k in range(2):
+        own = x[k][:, inside[k]]
+        levels = ((torch.arange(losses.QUANTILES) + 0.5) / losses.QUANTILES * own.shape[1] - 0.5) / (own.shape[1] - 1)
+        torch.testing.assert_close(found[k], torch.quantile(own, levels.clamp(0, 1), dim=1).T, rtol=1e-4, atol=1e-4)

@@ -225,8 +225,8 @@ def _grid(pair: Pair, content: Tensor, style: Tensor, factor: int) -> Grid:
     for which, whole, latent in (("content", pair.content_labels, content), ("style", pair.style_labels, style)):
         height, width = (-(-s // factor) for s in latent.shape[-2:])
         given = pair.grid_labels.get((which, height, width))
-        labels.append(grid_labels(whole, height, width) if given is None else given.to(whole.device))
-    index = RegionIndex.build(labels[0].flatten(), labels[1].flatten(), pair.links, pair.fallback)
+        labels.append(grid_labels(whole, height, width) if given is None else given)
+    index = RegionIndex.build(labels[0].flatten(), labels[1].flatten(), pair.links, pair.fallback).to(content.device)
     return Grid(labels[0], labels[1], index, pair.links)
 
 
