@@ -172,6 +172,7 @@ class Engine:
             if not ran_out(error):
                 raise
             self._cache.clear()
+            self._models.keep_only(request.backbone)
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
             raise _out_of_memory(request) from error

@@ -49,6 +49,12 @@ class Resident:
             self._models.move_to_end(name)
             return self._models[name][0]
 
+    def keep_only(self, name: str) -> None:
+        """Drop all others: where memory has run out, weights that nobody asked for are the first to go."""
+        with self._lock:
+            for other in [n for n in self._models if n != name]:
+                del self._models[other]
+
 
 def weights_bytes(model: object) -> int:
     """Bytes of the parameters and buffers of a family's networks, a shared one counted once."""

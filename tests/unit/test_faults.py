@@ -115,10 +115,12 @@ def test_no_memory_empties_the_cache_and_is_our_own_error(monkeypatch):
     engine = Engine("cpu")
     engine.render(request())
     assert engine.cache_statistics().bytes > 0
+    engine.load("mast")
     monkeypatch.setattr(Lite, "prepare", ask_too_much)
     with pytest.raises(OutOfMemory):
         engine.render(request(content=picture(3)))
     assert engine.cache_statistics().bytes == 0
+    assert "lite" in engine._models and "mast" not in engine._models  # weights of others have gone, too
 
 
 # -- a full disk ----------------------------------------------------------------------

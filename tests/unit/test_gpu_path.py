@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
 import torch
 
 from scsa_core import resident
+from scsa_core.backbones.styleid.model import StyleID
+from scsa_core.backbones.styleid.network import Network
+from scsa_core.backbones.styleid.schedule import Schedule
 from scsa_core.checkpoints import VARIABLE
 from scsa_core.commands.bench_families import write_weights
 from scsa_core.commands.bench_render import picture, quarters
 from scsa_core.engine import Engine
 from scsa_core.precision import VARIABLE as PRECISION
 from scsa_core.request import RenderRequest
+from scsa_core.rivals.strotss import Settings
 from tests.fake_gpu import fake_gpu
+from tests.unit import tiny_diffusion
 
 SIZE = 96
 GROUPING = {"unique", "bincount", "cpu"}
@@ -61,6 +68,30 @@ def test_a_render_on_a_gpu_is_that_of_the_processor_and_waits_once(on_gpu, famil
             assert gpu.waits == ["cpu"] or (may_wait and set(gpu.waits) <= may_wait)  # the picture, at the end
             here = np.asarray(usual.render(asked).image).astype(int)
             assert np.abs(np.asarray(result).astype(int) - here).max() <= 1  # rounding: other sums, other order
+
+
+def test_strotss_optimises_there(on_gpu, monkeypatch):
+    monkeypatch.setattr("scsa_core.backbones.strotss.Settings", lambda **given: Settings(**given | {"steps": 2}))
+    with fake_gpu():
+        engine = Engine("cuda")
+        result = engine.render(dataclasses.replace(request(engine, "strotss"), method=engine.info("strotss").capabilities.methods[0]))
+    assert result.image.size == (SIZE, SIZE)
+
+
+def test_styleid_inverts_and_paints_there(on_gpu):
+    unet, vae, text = tiny_diffusion.modules()
+    with torch.inference_mode():
+        context = text.empty_prompt().clone()
+    pictures = []
+    for device in ("cpu", "cuda"):
+        with fake_gpu() if device == "cuda" else nullcontext():
+            parts = (copy.deepcopy(m).to(device) for m in (unet, vae))
+            network, coder = next(parts), next(parts)
+            model = StyleID(Network(network, context.to(device)), coder, Schedule.scaled_linear(), "tiny")
+            engine = Engine(device)
+            engine._models.load("styleid", lambda model=model: model)
+            pictures.append(np.asarray(engine.render(request(engine, "styleid", timesteps=10)).image).astype(int))
+    assert np.abs(pictures[0] - pictures[1]).max() <= 1
 
 
 def test_borders_kept_regions_and_links_lie_there_too(on_gpu):
