@@ -99,7 +99,7 @@ class Made:
 
 
 class Run:
-    """One attempt. interruptible: a newer change may stop it now. paints: the job's fingerprint. whole: it does not stop at a preview."""
+    """One attempt. interruptible: a newer change may stop it now. paints: the job's mark. whole: it does not stop at a preview."""
 
     def __init__(self, stamp: int, paints: str = "", whole: bool = False) -> None:
         self.stamp, self.paints, self.whole = stamp, paints, whole
@@ -180,7 +180,7 @@ class Session:
             self.run = None
 
     def finishes(self, paints: str) -> bool:
-        """Whether this very picture is under way already, and not to stop at a preview."""
+        """Whether the picture of this mark is under way already, and not to stop at a preview."""
         run = self.run
         return run is not None and run.whole and run.paints == paints and not self.superseded(run)
 

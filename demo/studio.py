@@ -65,22 +65,23 @@ class Studio:
 
         awaited: the change is one that a person waits for, so it does not stop at the preview, however slow.
         """
-        if not force and session.run is not None and not live:
-            session.stale = True
-            return
         if stamp < session.newest and not force:
             return
         run: Run | None = None
         job: Job | Said | None = None
         try:
             job = await asyncio.to_thread(make_job)
+            # Only now: Render may have been pressed while the job was made.
+            if isinstance(job, Job) and not (force or awaited) and session.finishes(job.mark()):
+                return  # Render was pressed right after the change that this is about
+            if session.run is not None and not (force or live):
+                session.stale = True
+                return
             if isinstance(job, Said):
                 session.drop()
                 yield self._show(session, state="idle", said=job, error=None)
                 return
             paints = job.fingerprint()
-            if not (force or awaited) and session.finishes(paints):
-                return  # Render was pressed right after the change that this is about
             same = session.shown == paints and session.full is not None
             self._adopt(session, job)
             if same and not force:
@@ -92,7 +93,7 @@ class Studio:
                 session.drop()
                 yield self._show(session, state="stale", said=Said("status.stale"), more=False)
                 return
-            run = session.begin(stamp, paints, whole=force or awaited)
+            run = session.begin(stamp, job.mark(), whole=force or awaited)
             async for view in self._run(session, run, job, skip_result=same and not force, whole=force or awaited):
                 yield view
         except Cancelled:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import threading
 import time
 
@@ -113,6 +114,45 @@ def test_a_press_of_render_is_not_undone_by_the_change_before_it_that_arrives_la
     assert late == [] and pressed[-1].state == "done"
     pressed, late = asyncio.run(main(lambda: job(0.9)))  # another picture than the one under way: that is the newer wish
     assert pressed[-1].state != "done" and late[-1].state == "stale"
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_a_press_of_render_outlives_a_change_before_it_that_is_still_being_read(files, live):
+    """As when a restarted server has just been given the pictures again: the same ones by other names."""
+    engine, session = FakeEngine(seconds=0.2, estimate=60.0), Session("a")
+    desk = studio(engine, files)
+
+    async def main():
+        made = threading.Event()
+
+        def slowly():
+            made.wait(5)
+            return dataclasses.replace(job(), content_path="copy.png")
+
+        change = asyncio.create_task(follow(desk, session, slowly, force=False, live=live))
+        await asyncio.sleep(0.05)
+        pressed = asyncio.create_task(follow(desk, session, job))
+        while session.run is None:
+            await asyncio.sleep(0.01)
+        made.set()
+        return await asyncio.gather(pressed, change)
+
+    pressed, change = asyncio.run(main())
+    assert change == [] and pressed[-1].state == "done" and pressed[-1].said.key == "status.done"
+
+
+def test_a_change_that_renders_nothing_by_itself_stops_no_render(files):
+    engine, session = FakeEngine(seconds=0.2), Session("a")
+    desk = studio(engine, files)
+
+    async def main():
+        pressed = asyncio.create_task(follow(desk, session, job))
+        while session.run is None:
+            await asyncio.sleep(0.01)
+        return await asyncio.gather(pressed, follow(desk, session, lambda: job(0.9), force=False, live=False))
+
+    pressed, change = asyncio.run(main())
+    assert change == [] and pressed[-1].state == "done" and "status.done_stale" in {v.said.key for v in pressed}
 
 
 def test_the_newest_change_wins(files):
