@@ -21,6 +21,7 @@ class Store {
     return new Promise((done, fail) => {
       const transaction = database.transaction(place, mode);
       const request = work(transaction.objectStore(place));
+      if (mode === "readwrite") transaction.commit?.(); // all there is: the page may be on its way out
       transaction.oncomplete = () => done(request.result);
       transaction.onerror = transaction.onabort = () => fail(transaction.error);
     });

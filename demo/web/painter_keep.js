@@ -8,6 +8,7 @@ const KEEP_DAYS = 30;
 const KEEP_TABS = 4; // closed ones
 const LOOK_EVERY_MS = 4000;
 const ANSWER_MS = 150; // other tabs answer well within it
+const RESUME_MS = 30000; // for Python's answer about what is brought back
 const AUTOMATIC = ["auto", "load"]; // maps that nobody changed by hand
 
 class Keep {
@@ -16,6 +17,7 @@ class Keep {
     this.place = "top";
     this.store = new Store("scsa-studio", ["tabs"]);
     this.savedV = null;
+    this.timer = null; // until what changed is written
     this.server = null; // which run of the server this page talks to
     this.root = el("div", "sp-ask sp-kept", { role: "status" });
     this.root.hidden = true;
@@ -26,6 +28,7 @@ class Keep {
     this.listenToKnobs();
     this.listenToHistory();
     this.listenToTabs();
+    this.listenToLeaving();
     this.watchServer();
   }
 
@@ -65,13 +68,32 @@ class Keep {
   soon() {
     if (!this.ready || !this.id || this.broken) return;
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.save(), KEEP_AFTER_MS);
+    this.timer = setTimeout(() => this.flush(), KEEP_AFTER_MS);
+  }
+
+  /** Write now what waits to be written. */
+  flush() {
+    clearTimeout(this.timer);
+    const waits = this.timer !== null;
+    this.timer = null;
+    if (waits) this.save();
+  }
+
+  /** A page that is closed, reloaded or put aside has no half second any more. */
+  listenToLeaving() {
+    const leaving = () => {
+      if (this.app.root?.isConnected !== false) return this.flush();
+      window.removeEventListener("pagehide", leaving);
+      document.removeEventListener("visibilitychange", leaving);
+    };
+    window.addEventListener("pagehide", leaving);
+    document.addEventListener("visibilitychange", leaving);
   }
 
   listenToKnobs() {
     const onKnobs = (event) => {
       if (this.app.root?.isConnected === false) return document.removeEventListener("scsa-knobs", onKnobs);
-      if (event.detail === "resumed") this.resuming = false;
+      if (event.detail === "resumed") this.resumed?.();
       if (this.resuming) return; // the fields do not hold yet what was brought back
       const changed = this.knobs !== null && JSON.stringify(this.knobs) !== JSON.stringify(window.scsaKnobs);
       this.knobs = window.scsaKnobs;
@@ -155,6 +177,8 @@ class Keep {
   async begin() {
     if (this.ready || this.beginning) return;
     this.beginning = true;
+    const opened = this.app.v;
+    let restored = false;
     try {
       if (!this.id) return;
       const open = await this.openTabs();
@@ -163,7 +187,8 @@ class Keep {
       this.claimed = true;
       if (own) {
         await this.restore(own);
-        this.say("kept_restored", [["kept_fresh", () => this.fresh()]]);
+        restored = true;
+        this.answered.then(() => this.say("kept_restored", [["kept_fresh", () => this.fresh()]]));
         return;
       }
       const limit = Date.now() - KEEP_DAYS * 864e5;
@@ -176,8 +201,9 @@ class Keep {
       if (!this.broken && this.id) this.id = this.tabId(true);
     } finally {
       this.ready = this.claimed = true;
-      if (this.root.dataset.said === "kept_restored") this.soon(); // under what is on the page now
-      else this.savedV ??= this.app.v;
+      if (restored) this.soon(); // under what is on the page now
+      else this.savedV ??= opened;
+      this.refresh(); // a quick hand may have painted already
     }
   }
 
@@ -191,7 +217,9 @@ class Keep {
 
   /** The example again; what was here stays kept and is offered. */
   fresh() {
-    this.id = this.tabId(true);
+    this.flush();
+    this.tabId(true);
+    this.id = null; // nothing of this page is kept as the new tab's
     location.reload();
   }
 
@@ -217,7 +245,17 @@ class Keep {
     this.automatic = record.automatic === true;
     this.knobs = record.knobs ?? this.knobs;
     this.resuming = true;
-    app.send("resume", { knobs: record.knobs ?? {}, automatic: this.automatic }, "restore");
+    this.resume();
+  }
+
+  /** Give Python the state and the knobs; `answered` is when the fields hold them. */
+  resume() {
+    this.answered = new Promise((done) => {
+      clearTimeout(this.patience); // without an answer, what is changed is kept nevertheless
+      this.patience = setTimeout(() => this.resumed(), RESUME_MS);
+      this.resumed = () => { clearTimeout(this.patience); this.resuming = false; done(); };
+    });
+    this.app.send("resume", { knobs: this.knobs ?? {}, automatic: this.automatic }, "restore");
   }
 
   /** The server's record of a picture: the one it has, or a fresh upload where that is gone. */
@@ -285,7 +323,8 @@ class Keep {
     }
     this.automatic = this.isAutomatic();
     app.v++;
-    app.send("resume", { knobs: this.knobs ?? {}, automatic: this.automatic }, "restore");
+    this.resume();
+    await this.answered;
   }
 }
 

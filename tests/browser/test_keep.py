@@ -20,14 +20,10 @@ OWN = """async () => new Promise((done) => {
       open.result.close();
       if (!own) return done(null);
       const sum = (name) => Array.from(own.sides[name].ids).reduce((h, v) => (h * 31 + v) % 1000000007, 7);
-      done({ maps: [sum("content"), sum("style")], knobs: own.knobs, id: own.id });
+      done({ maps: [sum("content"), sum("style")], knobs: own.knobs, id: own.id, at: own.at, picture: own.sides.content.file?.name });
     };
   };
 })"""
-
-
-def maps(page):
-    return page.evaluate(OWN)["maps"]
 
 
 def until_kept(page, wanted):
@@ -44,26 +40,46 @@ def until_kept(page, wanted):
 def test_a_reload_brings_maps_undo_and_knobs_back_and_fresh_offers_them_again(studio):
     page = studio.page
     assert page.locator(".sp-kept").is_hidden()
+    studio.size("256 px")
+    blank = until_kept(page, lambda own: own["knobs"]["size"] == 256)
     studio.nudge("alpha1", "ArrowRight", 4)
     studio.stroke()
-    page.wait_for_selector(".sp-root[data-kept]")
-    page.wait_for_timeout(1500)
-    before, alpha = maps(page), page.locator("#knob-alpha1 input[type=number]").input_value()
-    assert before is not None
+    alpha = page.locator("#knob-alpha1 input[type=number]").input_value()
+    held = until_kept(page, lambda own: own["maps"][0] != blank["maps"][0] and own["knobs"]["alpha1"] == pytest.approx(float(alpha)))
     page.reload()
     page.locator(".sp-kept[data-said=kept_restored]").wait_for(state="visible")
-    page.wait_for_selector(".sp-root[data-kept]")
-    page.wait_for_timeout(1500)
-    assert maps(page) == before
-    page.wait_for_function("v => document.querySelector('#knob-alpha1 input[type=number]').value === v", arg=alpha)
+    again = until_kept(page, lambda own: own["at"] > held["at"])  # what is brought back is kept as it was
+    assert (again["maps"], again["knobs"]) == (held["maps"], held["knobs"])
+    assert page.locator("#knob-alpha1 input[type=number]").input_value() == alpha
     assert "Brush" in page.locator('.sp-toolbar [aria-keyshortcuts="Control+Z"]').get_attribute("title")
     studio.shot("kept_restored")
     page.locator(".sp-kept [data-action=kept_fresh]").click()
     page.locator(".sp-kept[data-said=kept_offer]").wait_for(state="visible")
     page.locator(".sp-kept [data-action=kept_bring_back]").click()
-    page.wait_for_selector(".sp-root[data-kept]")
-    page.wait_for_timeout(1500)
-    assert maps(page) == before
+    until_kept(page, lambda own: own["id"] != held["id"] and own["maps"] == held["maps"])
+
+
+def test_what_was_done_right_before_leaving_is_kept_and_starting_fresh_then_is_fresh(studio):
+    page, undo = studio.page, '.sp-toolbar [aria-keyshortcuts="Control+Z"]'
+
+    def painted():
+        studio.stroke()
+        page.wait_for_function("undo => document.querySelector(undo).title.includes('Brush')", arg=undo)
+
+    studio.size("256 px")
+    blank = until_kept(page, lambda own: own["knobs"]["size"] == 256)
+    painted()
+    page.reload()
+    page.locator(".sp-kept[data-said=kept_restored]").wait_for(state="visible")
+    assert "Brush" in page.locator(undo).get_attribute("title")
+    first = until_kept(page, lambda own: own["maps"][0] != blank["maps"][0])
+    page.locator('.sp-chip[data-region="2"] .sp-chip-main').click()
+    painted()
+    page.evaluate("document.querySelector('.sp-kept [data-action=kept_fresh]').click()")  # in the same half second
+    page.locator(".sp-kept[data-said=kept_offer]").wait_for(state="visible")
+    assert "Brush" not in page.locator(undo).get_attribute("title")
+    page.locator(".sp-kept [data-action=kept_bring_back]").click()
+    until_kept(page, lambda own: own["maps"][0] not in (blank["maps"][0], first["maps"][0]))
 
 
 def test_knobs_of_a_drawer_come_back_twice_and_a_copied_tab_keeps_its_own(studio):
@@ -77,17 +93,18 @@ def test_knobs_of_a_drawer_come_back_twice_and_a_copied_tab_keeps_its_own(studio
     for _ in range(2):  # what is brought back is kept as it was, though the drawer stays closed
         page.reload()
         page.locator(".sp-kept[data-said=kept_restored]").wait_for(state="visible")
-        page.wait_for_selector(".sp-root[data-kept]")
-        assert until_kept(page, lambda own: True)["knobs"] == held["knobs"]
-        page.wait_for_function("document.querySelector('#knob-size input').value.includes('256')")
+        again = until_kept(page, lambda own: own["at"] > held["at"])
+        assert again["knobs"] == held["knobs"] and "256" in page.locator("#knob-size input").input_value()
+        held = again
     with page.context.expect_page() as caught:  # as "Duplicate tab": with the session's memory
         page.evaluate("() => { window.open(location.href); }")
     copy = caught.value
     copy.locator(".sp-kept[data-said=kept_restored]").wait_for(state="visible", timeout=SLOW)
-    copy.wait_for_selector(".sp-root[data-kept]", timeout=SLOW)
-    assert until_kept(copy, lambda own: True)["id"] != held["id"] == page.evaluate(OWN)["id"]
+    assert until_kept(copy, lambda own: own["knobs"] == held["knobs"])["id"] != held["id"] == page.evaluate(OWN)["id"]
     copy.locator("#more button").first.click()
-    assert float(copy.locator("#knob-keep_colours input[type=number]").input_value()) == pytest.approx(held["knobs"]["keep_colours"]) != 0
+    assert held["knobs"]["keep_colours"] != 0
+    colours = "kept => Math.abs(document.querySelector('#knob-keep_colours input[type=number]')?.value - kept) < 1e-6"
+    copy.wait_for_function(colours, arg=held["knobs"]["keep_colours"], timeout=SLOW)
     assert not copy.locator("#knob-live input").is_checked()
 
 
@@ -96,7 +113,6 @@ def test_a_browser_that_keeps_nothing_says_so_in_one_line(browser, app_url):
     page.set_default_timeout(SLOW)
     page.add_init_script("Object.defineProperty(window, 'indexedDB', { get() { throw new DOMException('no', 'SecurityError'); } })")
     studio = Studio(page, app_url)
-    page.wait_for_timeout(500)
     assert page.locator(".sp-kept").is_hidden()
     studio.stroke()
     page.locator(".sp-kept[data-said=kept_none]").wait_for(state="visible")
@@ -125,14 +141,12 @@ def test_a_killed_server_that_starts_again_gets_the_pictures_again(browser, tmp_
         with page.expect_response(lambda r: "/upload" in r.url and r.ok):
             choose.set_input_files({"name": "mine.png", "mimeType": "image/png", "buffer": picture.getvalue()})
         page.wait_for_function("!document.querySelector('#painter [aria-busy=true]')")
-        blank = until_kept(page, lambda own: own["knobs"]["size"] == 256)
+        blank = until_kept(page, lambda own: own["knobs"]["size"] == 256 and own["picture"] == "mine.png")
         page.evaluate("document.querySelector('#painter canvas').scrollIntoView({ block: 'center' })")
         studio.stroke()
-        until_kept(page, lambda own: own["maps"][0] != blank["maps"][0])
-        page.wait_for_timeout(1500)
+        held = until_kept(page, lambda own: own["maps"][0] != blank["maps"][0])
         page.locator("#render").click()
         page.locator("#compare .cv-status:is([data-state=previewing], [data-state=rendering])").wait_for()
-        held = page.evaluate(OWN)  # the stroke's end too
         server.kill()
         page.locator(".sp-kept[data-said=kept_lost]").wait_for(state="visible")
         studio.wait("Connection lost. Press Render.")  # and no clock goes on for it
@@ -141,7 +155,7 @@ def test_a_killed_server_that_starts_again_gets_the_pictures_again(browser, tmp_
         server.start()
         page.locator(".sp-kept:is([data-said=kept_again], [data-said=kept_restored])").wait_for(state="visible")
         until_kept(page, lambda own: own["maps"] == held["maps"] and own["knobs"] == held["knobs"])
-        page.wait_for_function("document.querySelector('#knob-size input').value.includes('256')")
+        assert "256" in page.locator("#knob-size input").input_value()
         page.locator("#render").click()
         studio.wait("Done in")
         assert len(studio.shown()) > 0
