@@ -178,6 +178,6 @@ def build_grid(desk: Desk, words: Words, parts: dict[str, Any], tab: gr.Tab) -> 
     values = [parts[name] for name in INPUTS]
     showing: dict[str, Any] = {**_QUIET, "outputs": [grid, compare], "concurrency_limit": None}
     tab.select(sheets.look, values, **showing)
-    grid.paint(sheets.paint, values, trigger_mode="once", **showing)
+    grid.paint(sheets.paint, values, trigger_mode="multiple", **showing)  # `run` lets nothing paint twice at once
     grid.open(sheets.open, None, trigger_mode="always_last", **showing)
     grid.stop(sheets.stop, None, None, queue=False, trigger_mode="multiple", **_QUIET)

@@ -194,6 +194,7 @@ class Sheets:
         """Paint the cells of `names` that can be; done ones of the same settings stay. Raises nothing but its own end."""
         sheet = self.of(session)
         if sheet.token is not None:
+            yield self.updates(sheet, pictures=False)
             return
         token = sheet.token = CancelToken()
         try:
