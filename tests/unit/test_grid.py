@@ -124,6 +124,16 @@ def test_cancel_keeps_what_is_painted(sheets, engine):
     assert seen[-1][0]["items"]["running"] is False and len(sheets.desk.studio.line) == 0
 
 
+def test_a_press_while_it_paints_paints_nothing_twice(sheets, engine):
+    session, found = sheets.desk.sessions.get("one"), values(sheets)
+
+    async def main():
+        return await asyncio.gather(follow(sheets, session, found), follow(sheets, session, found))
+
+    _, again = asyncio.run(main())
+    assert len(engine.requests) == 2 and len(again) == 1 and again[0][0]["items"]["running"] is True
+
+
 @pytest.mark.parametrize(("error", "words"), [(OutOfMemory("x"), "error.memory"), (RuntimeError("secret"), "error.unexpected")])
 def test_a_failed_cell_says_why_and_the_others_go_on(sheets, engine, error, words):
     engine.error = error
