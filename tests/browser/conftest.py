@@ -112,7 +112,7 @@ def desk(browser, host, request):
 
     options = getattr(request, "param", {"viewport": {"width": 1440, "height": 900}})
     context = browser.new_context(**options)
-    context.set_default_timeout(10000)
+    context.set_default_timeout(30_000)
     made = Desk(context.new_page(), host)
     yield made
     context.close()

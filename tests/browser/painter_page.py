@@ -30,11 +30,21 @@ if not REQUIRED:
     pytest.importorskip("playwright.sync_api")
 
 import gradio as gr
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from demo.exchange import import_maps
 from demo.painter import Painter, decode_map, from_label_maps
 from scsa_core.labels import LabelMap
+
+expect.set_options(timeout=30_000)  # a busy machine
+
+STILL = """async () => {
+  const places = () => [...document.querySelectorAll(".sp-map, .sp-chip")].map((node) => Object.values(node.getBoundingClientRect().toJSON())).join();
+  for (let same = 0, last = ""; same < 5; last = places()) {
+    await new Promise(requestAnimationFrame);
+    same = places() === last ? same + 1 : 0;
+  }
+}"""
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True, "device_scale_factor": 2}
 
@@ -93,7 +103,7 @@ class Host:
             picture.save(made[-1])
         return made[0], made[1]
 
-    def next(self, name: str = "edited", seconds: float = 15) -> tuple[dict, dict]:
+    def next(self, name: str = "edited", seconds: float = 60) -> tuple[dict, dict]:
         """The value and data of the next event, which must be `name`."""
         event, value, data = self.events.get(timeout=seconds)
         assert event == name, (event, data)
@@ -142,8 +152,12 @@ class Desk:
     def load(self, content: LabelMap | None = None, style: LabelMap | None = None, wait: str = "content") -> None:
         """Both pictures, as an example would come from Python."""
         self.push(lambda _: gr.update(value=from_label_maps(self.host.content, self.host.style, content, style)))
-        self.page.wait_for_selector(f'.sp-pane.sp-filled[data-side="{wait}"]', state="attached", timeout=15000)
-        self.page.wait_for_timeout(250)
+        self.page.wait_for_selector(f'.sp-pane.sp-filled[data-side="{wait}"]', state="attached")
+        self.still()
+
+    def still(self) -> None:
+        """Until what was drawn last is on the screen and nothing moves any more."""
+        self.page.evaluate(STILL)
 
     def at(self, u: float, v: float, side: str = "content") -> tuple[float, float]:
         """Page coordinates of a place of the picture, as fractions of its width and height (at 1x)."""

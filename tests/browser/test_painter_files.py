@@ -97,7 +97,7 @@ def test_refused_files_keep_what_was_there(desk: Desk) -> None:
     noise = desk.host.folder / "noise.png"
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (1400, 1400, 3), np.uint8).astype(np.uint8)).save(noise)
     files.set_input_files(noise)
-    value, data = desk.host.next("invalid", 30)
+    value, data = desk.host.next("invalid")
     assert data["reason"] == "upload" and np.array_equal(ids(value), painted)
     assert name_of(value) == "content.png"
     # Refused by Python after a look at its content.
@@ -126,8 +126,9 @@ def test_a_picture_only_python_can_read(desk: Desk) -> None:
     desk.pane("content").locator("input[type=file]").first.set_input_files(tiff)
     value, _ = desk.host.next("picture")
     assert value["content"]["picture"]["orig_name"] == "scan.tif" and value["content"]["map"] is None
+    expect(undo_button(desk)).to_have_attribute("title", "Undo New picture (Ctrl+Z)")
     expect(desk.pane("content").locator(".sp-busy")).to_be_hidden()
-    desk.page.wait_for_timeout(500)
+    desk.still()
     desk.drag([(0.5, 0.4), (0.5, 0.6)])
     value, _ = desk.host.next()
     assert ids(value).shape == (200, 320) and value["content"]["picture"]["path"].endswith("scan.png")
@@ -183,7 +184,7 @@ def test_pictures_and_their_maps_are_dropped_together(desk: Desk) -> None:
         target.dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true }));
     }""", [[name, list(path.read_bytes())] for name, path in files.items()])  # fmt: skip
     notice = page.locator(".sp-notice")
-    expect(notice).to_contain_text("Map loaded: 4 regions, 2 shared.", timeout=20000)
+    expect(notice).to_contain_text("Map loaded: 4 regions, 2 shared.")
     desk.shot("import_notice")
     expect(page.locator(".sp-chip")).to_have_count(5)
     expect(undo_button(desk)).to_have_attribute("title", "Undo Map import (Ctrl+Z)")
@@ -210,7 +211,7 @@ def test_names_colours_and_links_are_saved_and_come_back(desk: Desk) -> None:
     maps = LabelMap.from_ids(content, regions), LabelMap.from_ids(content.T.copy(), regions)
     desk.push(lambda _: gr.update(value=from_label_maps(host.content, host.style, *maps, links={1: [2]})))
     page.wait_for_selector(".sp-pane.sp-filled", state="attached")
-    page.wait_for_timeout(250)
+    desk.still()
     saved = {}
     for action in ("save_index", "save_legend", "save_overlay"):
         desk.pane("content").locator(".sp-menu > .sp-button").click()
@@ -227,7 +228,7 @@ def test_names_colours_and_links_are_saved_and_come_back(desk: Desk) -> None:
         assert np.abs(np.median(overlay[rows, :80].reshape(-1, 3), axis=0) - colour).max() < 6
     desk.load()  # without maps or names
     desk.pane("content").locator("input[type=file]").nth(2).set_input_files([saved["save_index"]])
-    expect(page.locator('.sp-chip[data-region="1"] .sp-name')).to_have_text("höhe 天", timeout=15000)
+    expect(page.locator('.sp-chip[data-region="1"] .sp-name')).to_have_text("höhe 天")
     expect(page.locator(".sp-notice")).to_contain_text("2 regions, 0 shared. Nothing is shared yet")
     while not host.events.empty():
         host.events.get_nowait()
@@ -242,10 +243,10 @@ def test_paths_that_were_not_uploaded_are_refused(desk: Desk) -> None:
     value["content"]["picture"] = {"path": "/etc/hostname", "meta": {"_type": "gradio.FileData"}}
     for changed in (value, {**value, "content": {**value["content"], "picture": {"path": "/etc/hostname"}}}):
         job = httpx.post(f"{desk.host.url}gradio_api/call/edited", json={"data": [changed]}).json()["event_id"]
-        reply = httpx.get(f"{desk.host.url}gradio_api/call/edited/{job}", timeout=20).text
+        reply = httpx.get(f"{desk.host.url}gradio_api/call/edited/{job}", timeout=60).text
         assert "event: error" in reply and desk.host.events.empty()
     honest = httpx.post(f"{desk.host.url}gradio_api/call/edited", json={"data": [empty_value()]}).json()["event_id"]
-    assert "event: complete" in httpx.get(f"{desk.host.url}gradio_api/call/edited/{honest}", timeout=20).text
+    assert "event: complete" in httpx.get(f"{desk.host.url}gradio_api/call/edited/{honest}", timeout=60).text
 
 
 # ---------------------------------------------------------------- exchange with Python

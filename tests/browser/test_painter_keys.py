@@ -30,7 +30,7 @@ def test_painting_with_keys_alone(desk: Desk) -> None:
     assert data == {"by": "brush"}
     rows, columns = np.nonzero(ids(value) == 2)
     assert abs(rows.mean() - 149) < 1 and abs(columns.min() - 166) < 2 and abs(columns.max() - 264) < 2
-    expect(page.locator(".sp-live")).to_contain_text("Region 2", timeout=3000)
+    expect(page.locator(".sp-live")).to_contain_text("Region 2")
     for _ in range(6):
         page.keyboard.press("Shift+ArrowDown")
     page.keyboard.press("1")
@@ -94,7 +94,7 @@ def test_zoom_and_pan_by_mouse(desk: Desk) -> None:
     page.mouse.move(x, y)
     for _ in range(10):
         page.mouse.wheel(0, -240)
-    page.wait_for_timeout(200)
+    desk.still()
     page.mouse.click(x, y)
     rows, columns = np.nonzero(ids(desk.host.next()[0]))
     assert abs(rows.mean() - 75) < 2 and abs(columns.mean() - 100) < 2  # the place under the pointer stayed

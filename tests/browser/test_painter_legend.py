@@ -54,7 +54,7 @@ def test_hover_and_solo_light_a_region_in_both_pictures(desk: Desk) -> None:
         """How far the shown pixels differ from the picture without its map."""
         x, y = desk.at(u, v, side)
         clip = {"x": x - 12, "y": y - 12, "width": 24, "height": 24}
-        page.wait_for_timeout(120)
+        desk.still()
         shown = np.asarray(Image.open(io.BytesIO(page.screenshot(clip=clip))).convert("RGB")).astype(int)
         plain = np.array([0x88, 0xAA, 0xDD] if v < 0.5 else [0x33, 0x55, 0x22])
         return int(np.abs(shown - plain).mean())

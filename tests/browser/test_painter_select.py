@@ -35,11 +35,11 @@ class Tool:
         _, data = self.desk.host.next("select")
         return data
 
-    def until(self, *, box: bool) -> dict:
+    def pressed(self) -> dict:
         """The next question about a box or clicks; what the pointer asked on its way is answered with nothing."""
         while True:
             question = self.next()
-            if (question["box"] is not None) == box:
+            if not question.get("hover"):
                 return question
             self.answer(question, "mask", map=packed(np.zeros((300, 400), bool)))
 
@@ -64,7 +64,7 @@ class Tool:
         )
 
     def wait_shown(self, yes: bool) -> None:
-        for _ in range(60):
+        for _ in range(600):
             if (self.shown() > 0.01) == yes:
                 return
             self.page.wait_for_timeout(50)
@@ -93,17 +93,17 @@ def test_a_mask_is_shown_under_the_pointer_clicked_kept_as_one_step_and_undone(t
     tool.desk.shot("select_hover")
     tool.desk.host.quiet()  # showing is no edit
     tool.desk.click(0.25, 0.5)
-    first = tool.next()
+    first = tool.pressed()
     tool.answer(first, "mask", map=packed(left()))
     tool.page.mouse.click(*tool.desk.at(0.1, 0.1), button="right")
-    second = tool.next()
+    second = tool.pressed()
     assert [c[2] for c in second["clicks"]] == [1, 0]
     mask = left()
     mask[:60, :80] = False
     tool.answer(second, "mask", map=packed(mask))
+    expect(tool.page.locator(".sp-live")).to_contain_text("46 %")
     tool.wait_shown(True)
     expect(tool.page.locator("[data-action=select_keep]")).to_be_enabled()
-    tool.page.wait_for_timeout(300)
     tool.page.keyboard.press("Enter")
     value, data = tool.desk.host.next()
     assert data == {"by": "select"} and np.array_equal(ids(value) == 1, mask)
@@ -116,7 +116,7 @@ def test_a_mask_is_shown_under_the_pointer_clicked_kept_as_one_step_and_undone(t
 def test_a_drag_is_a_box_and_esc_drops_it(tool):
     tool.open("sam")
     tool.desk.drag([(0.25, 0.2), (0.75, 0.8)])
-    question = tool.until(box=True)
+    question = tool.pressed()
     assert question["box"] == pytest.approx([100, 60, 300, 240], abs=3) and question["clicks"] == []
     tool.answer(question, "mask", map=packed(left()))
     tool.wait_shown(True)
@@ -129,7 +129,7 @@ def test_a_drag_is_a_box_and_esc_drops_it(tool):
 def test_an_answer_that_comes_late_changes_nothing(tool):
     tool.open("sam")
     tool.desk.click(0.25, 0.5)
-    question = tool.next()
+    question = tool.pressed()
     tool.page.keyboard.press("Escape")
     tool.answer(question, "mask", map=packed(left()))
     tool.page.wait_for_timeout(500)

@@ -21,9 +21,11 @@ PHOTOS = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "examp
 
 
 def touches(desk: Desk, steps: list[tuple[str, list[tuple[float, float]]]]) -> None:
-    """Raw touch events: [("touchStart" | "touchMove" | "touchEnd", points)]."""
+    """Raw touch events, 30 ms after each other: [("touchStart" | "touchMove" | "touchEnd", points)]."""
     for kind, points in steps:
-        desk.cdp().send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y, "id": i} for i, (x, y) in enumerate(points)]})  # fmt: skip
+        touch(desk, kind, points, 0.03)
+        desk.clock += 0.03
+    desk.clock += 1  # what comes next is no part of it
 
 
 @pytest.mark.parametrize("desk", [PHONE], indirect=True)
@@ -51,7 +53,7 @@ def test_touch_on_a_phone(desk: Desk) -> None:
     page.locator(".sp-switch-button", has_text="Style").tap()
     expect(desk.pane("style")).to_be_visible()
     expect(desk.pane("content")).to_be_hidden()
-    desk.page.wait_for_timeout(200)
+    desk.still()
     touches(desk, [("touchStart", [desk.at(0.5, 0.5, "style")]), ("touchEnd", [])])
     assert ids(desk.host.next()[0], "style")[200, 150] == 1
     small = page.evaluate("""() => [...document.querySelectorAll('.sp-root button, .sp-root select')].filter((n) => n.offsetParent)
@@ -217,8 +219,8 @@ def test_it_looks_right_with_real_pictures(desk: Desk, name: str) -> None:
         maps.append(LabelMap.from_ids(found, tuple(regions)))
     desk.push(lambda _: gr.update(value=from_label_maps(*copies, *maps, regions=regions)))
     page.wait_for_selector(".sp-pane.sp-filled", state="attached")
-    page.wait_for_timeout(600)
-    assert page.locator(".sp-chip").count() == 7
+    expect(page.locator(".sp-chip")).to_have_count(7)
+    desk.still()
     expect(page.locator('.sp-chip[data-region="2"] .sp-warning')).to_be_visible()
     desk.shot(name)
     if name == "1440_light":
