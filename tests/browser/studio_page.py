@@ -5,12 +5,17 @@ from __future__ import annotations
 import io
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from PIL import Image
 
 SLOW = 180_000  # ms: a render on two busy cores
 SHOTS = os.environ.get("SCSA_SCREENSHOTS")
+DESCRIBES = """() => [...document.querySelector("#compare .cv-result img.cv-image").alt.matchAll(/α([₁₂]) ([\\d.]+)/g)].every(([, n, value]) => {
+  const field = document.querySelector(`#knob-alpha${"₀₁₂".indexOf(n)} input[type=number]`);
+  return !field?.checkVisibility() || Number(field.value) === Number(value);
+})"""
 
 
 def fetched(page, source: str) -> bytes:
@@ -25,6 +30,14 @@ def fetched(page, source: str) -> bytes:
         return page.request.get(source).body()
 
 
+def until(true: Callable[[], object], what: Callable[[], str], seconds: float = SLOW / 1000) -> None:
+    """Until something is so; what: says how it stands where it never gets so."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, what()
+        time.sleep(0.1)
+
+
 class Studio:
     """What a person sees and does on the page."""
 
@@ -32,28 +45,37 @@ class Studio:
         self.page, self.problems = page, []
         page.on("pageerror", lambda e: self.problems.append(str(e)))
         page.goto(url)
-        page.locator("#compare img.cv-image[src]").first.wait_for(state="attached", timeout=60_000)
-        page.locator("#painter canvas").first.wait_for(timeout=60_000)
-        page.locator("#painter").get_by_text("Greenery").first.wait_for(timeout=60_000)
+        page.locator("#compare .cv-result img.cv-image[src]").wait_for(state="attached", timeout=SLOW)
+        page.locator("#painter canvas").first.wait_for(timeout=SLOW)
+        page.locator("#painter").get_by_text("Greenery").first.wait_for(timeout=SLOW)
 
     def status(self) -> str:
         return self.page.locator("#compare [role=status]").first.inner_text()
 
     def wait(self, *words: str, timeout: float = SLOW / 1000) -> str:
         """Until the status line has one of the words."""
-        end = time.monotonic() + timeout
-        while time.monotonic() < end:
-            text = self.status()
-            if any(w in text for w in words):
-                return text
-            time.sleep(0.1)
-        raise AssertionError(f"the status stayed at {self.status()!r}, not {words}")
+        seen: list[str] = []
+
+        def found() -> bool:
+            seen.append(self.status())
+            return any(w in seen[-1] for w in words)
+
+        until(found, lambda: f"the status stayed at {seen[-1]!r}, not {words}", timeout)
+        return seen[-1]
 
     def shown(self) -> bytes:
         """The bytes of the result picture on the page, decoded to pixels."""
         source = self.page.locator("#compare .cv-result img.cv-image").get_attribute("src")
         body = fetched(self.page, source)
         return Image.open(io.BytesIO(body)).convert("RGB").tobytes()
+
+    def until_shown(self, wanted: bytes) -> None:
+        """Until that picture is on the page: the line below it changes before a picture is decoded."""
+        until(lambda: self.shown() == wanted, lambda: f"another picture is shown; status {self.status()!r}")
+
+    def describes(self) -> bool:
+        """Whether the picture's words name the strengths of the sliders: on the sliders' way, a live render's do not."""
+        return self.page.evaluate(DESCRIBES)
 
     def repainted(self, before: bytes) -> bytes:
         """The full result that replaces `before`, once nothing moves any more: a live slider shows its way too."""
@@ -63,7 +85,7 @@ class Studio:
             if "Press Render" in status:  # a slow machine stops at the preview, and a person does what it says
                 self.page.locator("#render").click()
                 self.page.wait_for_timeout(500)
-            settled = "Done in" in status and "baseline" not in status
+            settled = "Done in" in status and "baseline" not in status and self.describes()
             now = self.shown() if settled else before
             if now != last or not settled:
                 last, since = now, time.monotonic()
@@ -75,7 +97,7 @@ class Studio:
     def size(self, label: str) -> None:
         self.page.locator("#knob-size input").click()
         self.page.get_by_role("option", name=label).first.click()
-        assert label in self.page.locator("#knob-size input").input_value()
+        self.page.wait_for_function("label => document.querySelector('#knob-size input').value.includes(label)", arg=label, timeout=SLOW)
 
     def nudge(self, name: str, key: str, times: int = 1) -> None:
         slider = self.page.locator(f"#knob-{name} input[type=range]")

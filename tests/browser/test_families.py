@@ -6,7 +6,7 @@ import pytest
 
 from scsa_core.commands.bench_families import write_weights
 from tests.browser.conftest import Server
-from tests.browser.studio_page import SLOW, Studio
+from tests.browser.studio_page import SLOW, Studio, until
 from tests.unit.tiny_diffusion import modules, write_folder
 
 
@@ -48,7 +48,7 @@ def choose(page, menu, option):
 
 
 def shown_knobs(page):
-    return {e.get_attribute("id").removeprefix("knob-") for e in page.locator(".knob:visible").all()}
+    return {name.removeprefix("knob-") for name in page.locator(".knob:visible").evaluate_all("knobs => knobs.map(knob => knob.id)")}
 
 
 def test_each_family_has_its_own_knobs_and_paints(page, families_url):
@@ -62,7 +62,7 @@ def test_each_family_has_its_own_knobs_and_paints(page, families_url):
             "names => names.every(n => document.querySelector('#knob-' + n)?.checkVisibility())", arg=["alpha1", "alpha2", *knobs]
         )
         others = diffusion | {"blend"} - knobs if title != "StyleID" else {"blend"}
-        assert shown_knobs(page) & others == set()
+        until(lambda: not shown_knobs(page) & others, lambda: f"{title} has {shown_knobs(page)}")
         page.wait_for_function("a => document.querySelector('#knob-alpha1 input[type=number]').value === a", arg=alpha)
         if title == "StyleID":
             page.locator("#knob-timesteps input[type=number]").fill("10")
@@ -92,7 +92,7 @@ def test_chosen_cells_are_painted_stopped_and_opened(page, families_url):
         box.set_checked((box.get_attribute("aria-label") or "").startswith(wanted))
     paint, stop = page.locator(".gd-primary"), page.locator(".gd-bar .gd-button:not(.gd-primary)")
     status = page.locator(".gd-status")
-    assert paint.inner_text() == "Paint 8 pictures"
+    page.wait_for_function("document.querySelector('.gd-primary').textContent === 'Paint 8 pictures'")
     paint.click()
     page.locator(".gd-cell[data-state=done]").first.wait_for()
     stop.click()

@@ -10,13 +10,19 @@ def items(page, count):
     return page.locator(".hs-item")
 
 
+def line(page, words):
+    """What is kept is read after the page is there."""
+    page.wait_for_function("words => document.querySelector('.hs-line')?.textContent.includes(words)", arg=words)
+
+
 def press(page, action):
     page.locator(f".hs-root [data-action={action}]").click()
 
 
 def test_results_stay_come_back_whole_and_go_when_told(studio):
     page = studio.page
-    assert "appear here" in page.locator(".hs-line").inner_text() and page.locator(".hs-detail").is_hidden()
+    line(page, "appear here")
+    assert page.locator(".hs-detail").is_hidden()
     stored = studio.shown()
     studio.size("256 px")
     first = studio.repainted(stored)
@@ -29,8 +35,8 @@ def test_results_stay_come_back_whole_and_go_when_told(studio):
     page.locator("#gallery button").nth(1).click()
     page.locator("#painter").get_by_text("Hair").first.wait_for()
     page.reload()
+    page.locator(".sp-kept[data-said=kept_restored]").wait_for()
     page.locator("#painter").get_by_text("Hair").first.wait_for()
-    page.locator(".sp-root[data-kept]").wait_for()
 
     items(page, 2).nth(0).focus()  # by keys alone: the older one is beside the newer one, Enter brings it back
     page.keyboard.press("ArrowRight")
@@ -39,9 +45,9 @@ def test_results_stay_come_back_whole_and_go_when_told(studio):
     page.keyboard.press("Enter")
     page.locator("#painter").get_by_text("Greenery").first.wait_for()
     studio.wait("Restored", "Up to date")
-    assert studio.shown() == first
+    studio.until_shown(first)
     page.wait_for_function("document.querySelector('#knob-alpha1 input[type=number]').value === '0.5'")
-    assert "256" in page.locator("#knob-size input").input_value()
+    page.wait_for_function("document.querySelector('#knob-size input').value.includes('256')")
 
     items(page, 2).nth(0).click()
     press(page, "compare")
@@ -66,6 +72,7 @@ def test_results_stay_come_back_whole_and_go_when_told(studio):
     items(page, 0)
     page.reload()
     page.locator("#painter").get_by_text("Greenery").first.wait_for()
+    line(page, "appear here")
     items(page, 0)
 
 
@@ -74,7 +81,7 @@ def test_a_browser_that_keeps_nothing_still_has_a_history_until_it_is_closed(bro
     page.set_default_timeout(SLOW)
     page.add_init_script("Object.defineProperty(window, 'indexedDB', { get() { throw new DOMException('no', 'SecurityError'); } })")
     studio = Studio(page, app_url)
-    assert "keeps nothing here" in page.locator(".hs-line").inner_text()
+    line(page, "keeps nothing here")
     page.locator("#knob-size input").click()
     page.get_by_role("option", name="256 px").first.click()
     page.locator("#compare .cv-render").click()

@@ -70,8 +70,9 @@ def test_a_host_makes_a_study_a_participant_votes_and_results_appear(opened, app
 
     host.locator("#study-publish").click()
     field = host.locator("#study-vote-link textarea, #study-vote-link input").first
-    field.wait_for()
-    host.wait_for_function("document.querySelector('#study-results-link textarea, #study-results-link input')?.value.startsWith('http')")
+    for name in ("vote", "results"):
+        filled = f"document.querySelector('#study-{name}-link textarea, #study-{name}-link input')?.value.startsWith('http')"
+        host.wait_for_function(filled)
     vote_link = field.input_value()
     results_link = host.locator("#study-results-link textarea, #study-results-link input").first.input_value()
     assert vote_link.startswith(app_url + "/vote?study=") and "#" in results_link
@@ -144,8 +145,8 @@ def test_a_result_becomes_a_link_that_brings_everything_back(opened, app_url):
     other = opened(link)
     other.locator("#painter").get_by_text("Hair").first.wait_for()
     other.get_by_text("Opened from a link that is kept until").wait_for()
-    assert "The result that was kept" in other.locator("#compare [role=status]").first.inner_text()
-    assert other.locator("#knob-alpha1 input[type=number]").input_value() == alpha
+    other.locator("#compare [role=status]").get_by_text("The result that was kept").wait_for()
+    other.wait_for_function("alpha => document.querySelector('#knob-alpha1 input[type=number]').value === alpha", arg=alpha)
     shot(other, "link-opened-1440")
 
     unknown = opened(app_url + "/?r=" + "A" * 22)
