@@ -7,6 +7,10 @@ vote in a study; the others render pictures of their own through `/render`. What
 acknowledged has to be there at the end: every link opens, every vote counts once, every
 result is in its browser's history. Answers are compared with what the client got when it
 was alone.
+
+The kill takes the files that a page shows with it, and a page knows of the new app once it
+has looked for it. So a page's faults count again as soon as it says that it is connected
+again, which it has to do by itself within RECOVERS seconds of the app's being well.
 """
 
 from __future__ import annotations
@@ -34,6 +38,7 @@ from tests.study.conftest import design, pairs
 
 TRIALS = 20
 PAGES = 2
+RECOVERS = 60  # seconds: it looks every four, and gives its pictures again
 
 
 @dataclass
@@ -46,6 +51,7 @@ class Seen:
     away: int = 0  # answers that failed while the server was being started again
     votes: dict[tuple[str, int], int] = field(default_factory=dict)
     links: list[str] = field(default_factory=list)
+    recovered: list[float] = field(default_factory=list)  # seconds after which pages were seen to have noticed the new app
     histories: list[tuple[int, int]] = field(default_factory=list)  # results seen, results kept
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -64,7 +70,9 @@ class Watch:
     def __init__(self, seconds: float) -> None:
         self.end = time.monotonic() + seconds
         self.down = threading.Event()
-        self.back = 0.0  # when it was up again
+        self.killed = threading.Event()
+        self.well = 0.0  # when it was up again
+        self.back = 0.0  # from when on programs and voters have no excuse
 
     @property
     def running(self) -> bool:
@@ -121,6 +129,21 @@ def vote(port: int, study: str, number: int, seen: Seen, watch: Watch) -> None:
             time.sleep(1)
 
 
+def comes_back(page: Any, number: int, seen: Seen, watch: Watch) -> None:
+    """Wait until a page has noticed the new app by itself; that it does not is an error."""
+    from playwright.sync_api import Error
+
+    while watch.down.is_set():
+        page.wait_for_timeout(500)
+    left = RECOVERS - (time.monotonic() - watch.well)
+    try:
+        page.locator(".sp-kept[data-said=kept_again]").wait_for(state="attached", timeout=1000 * max(1.0, left))
+        with seen.lock:
+            seen.recovered.append(time.monotonic() - watch.well)
+    except Error:
+        seen.failed(f"page {number}", f"not connected again within {RECOVERS} s of the app's being well", excused=False)
+
+
 def browse(url: str, number: int, seen: Seen, watch: Watch) -> None:
     """A person at a page: another α, the result, its link; after the kill the page as it comes back by itself."""
     from playwright.sync_api import Error, sync_playwright
@@ -130,10 +153,13 @@ def browse(url: str, number: int, seen: Seen, watch: Watch) -> None:
     with sync_playwright() as p:
         page = p.chromium.launch(executable_path=chromium_path(), args=ARGS).new_context(viewport={"width": 1440, "height": 900}).new_page()
         page.set_default_timeout(180_000)
-        studio, turn, rendered, link = Studio(page, url), 0, 0, ""
+        studio, turn, rendered, link, met = Studio(page, url), 0, 0, "", False
         studio.size("256 px")
         while watch.running:
-            started, turn = time.monotonic(), turn + 1
+            if watch.killed.is_set() and not met:
+                comes_back(page, number, seen, watch)
+                met = True
+            turn += 1
             try:
                 before = b""
                 with contextlib.suppress(OSError):  # its file went with the server; the page still shows the picture
@@ -156,8 +182,10 @@ def browse(url: str, number: int, seen: Seen, watch: Watch) -> None:
                     seen.links.append(link)
             except (Error, AssertionError, OSError) as error:
                 said = f"{str(error).splitlines()[0]}; it says {studio.status()!r}, {page.locator('#notes').inner_text()!r}"
-                seen.failed(f"page {number}", said, excused=watch.excuses(started))
+                seen.failed(f"page {number}", said, excused=watch.killed.is_set() and not met)
                 page.wait_for_timeout(1000)
+        if watch.killed.is_set() and not met:
+            comes_back(page, number, seen, watch)
         page.wait_for_timeout(3000)
         page.reload()
         page.locator(".hs-item").first.wait_for()
@@ -214,10 +242,12 @@ def run(minutes: float, clients: int, size: int) -> int:
             if server.starts == 1 and watch.end - time.monotonic() < 30 * minutes:
                 print(f"killed with {len(seen.waits)} answers, {len(seen.votes)} votes, {len(seen.links)} links", flush=True)
                 watch.down.set()
+                watch.killed.set()
                 server.kill()
                 began = time.monotonic()
                 server.start()
-                watch.back = time.monotonic() + 5
+                watch.well = time.monotonic()
+                watch.back = watch.well + 5
                 watch.down.clear()
                 print(f"well again after {time.monotonic() - began:.1f} s", flush=True)
         for thread in threads:
@@ -232,6 +262,7 @@ def run(minutes: float, clients: int, size: int) -> int:
     third = max(1, len(memory) // 6)
     print(f"answers {len(seen.waits)}, median {statistics.median(seen.waits):.1f} s, slowest {max(seen.waits):.1f} s; mixed up {seen.mixed}")
     print(f"errors {len(seen.errors)}; failed while it was away {seen.away}")
+    print(f"pages seen connected again after {', '.join(f'{seconds:.1f}' for seconds in seen.recovered)} s")
     print(f"votes acknowledged {len(seen.votes)}, kept {len(kept)}, rows {len(records.answers)}")
     print(f"links acknowledged {len(seen.links)}, lost {len(lost)}")
     print(f"histories (seen, kept): {seen.histories}; healthy at the end: {well}")
