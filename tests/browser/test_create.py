@@ -16,6 +16,12 @@ def test_the_page_opens_on_an_example_with_its_stored_result(studio):
     studio.shot("open-1440")
 
 
+def test_every_size_can_be_pressed_above_what_stands_below_its_menu(studio):
+    studio.page.locator("#knob-size input").click()
+    for size in (256, 768, 2048):
+        studio.page.get_by_role("option", name=f"{size} px").click(trial=True)
+
+
 def test_a_knob_and_a_stroke_change_the_picture(studio):
     stored = studio.shown()
     studio.size("256 px")
