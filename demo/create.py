@@ -26,6 +26,8 @@ from .text import Words, painter_texts, t, texts
 # The stamp counts changes in the browser; `note` raises it before the render of the same change reads it.
 _COUNT = "(stamp, live) => [window.scsaStamp = (window.scsaStamp || 0) + 1, live]"
 _READ = "(...values) => [...values.slice(0, -1), window.scsaStamp || 0]"
+# That a press is unanswered, for a page that is reloaded meanwhile (compare.js, painter_keep.js).
+_PRESS = "(...values) => { window.scsaPressed = true; return [...values.slice(0, -1), window.scsaStamp || 0]; }"
 # What the fields hold, those of closed drawers too, for what the browser keeps (painter_keep.js).
 _SEEN = f"""(...values) => {{
   const names = {json.dumps(RESUMED_KNOBS)};
@@ -124,7 +126,7 @@ def build_create(desk: Desk, words: Words, stamp: gr.Number, links: LinkDesk, de
     gr.on(changes, desk.note, [stamp, live], None, js=_COUNT, queue=False, trigger_mode="multiple", **_QUIET)
     gr.on(changes, desk.live, trigger_mode="always_last", **rendering)
     pressed = [render.click, On(painter, "render_now"), On(compare, "render_now")]
-    gr.on(pressed, desk.render, trigger_mode="always_last", **rendering)
+    gr.on(pressed, desk.render, trigger_mode="always_last", **{**rendering, "js": _PRESS})
     gr.on([On(painter, "cancel_now"), On(compare, "cancel_now")], desk.cancel, None, None, queue=False, trigger_mode="multiple", **_QUIET)
     compare.keep_now(desk.keep, None, compare, queue=False, **_QUIET)
 

@@ -131,6 +131,7 @@ class Compare {
     this.status = status ?? {};
     const busy = BUSY.includes(this.status.state);
     if (busy && !BUSY.includes(before.state)) this.started = performance.now();
+    if (!busy && BUSY.includes(before.state)) window.scsaPressed = false; // a press of Render has its answer
     clearInterval(this.timer);
     if (busy) this.timer = setInterval(() => this.tick(), 200);
     this.refreshStatus();

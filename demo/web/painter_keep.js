@@ -9,6 +9,8 @@ const KEEP_TABS = 4; // closed ones
 const LOOK_EVERY_MS = 4000;
 const ANSWER_MS = 150; // other tabs answer well within it
 const RESUME_MS = 30000; // for Python's answer about what is brought back
+const RELOAD_MS = 2500; // Gradio looks every two seconds whether it can reload a page whose event was lost
+const PRESS_MS = 60000; // a press of Render goes on after a reload that takes no longer
 const AUTOMATIC = ["auto", "load"]; // maps that nobody changed by hand
 
 class Keep {
@@ -81,13 +83,30 @@ class Keep {
 
   /** A page that is closed, reloaded or put aside has no half second any more. */
   listenToLeaving() {
-    const leaving = () => {
-      if (this.app.root?.isConnected !== false) return this.flush();
+    const leaving = ({ type }) => {
+      if (this.app.root?.isConnected !== false) {
+        if (type === "pagehide") this.leavePress();
+        return this.flush();
+      }
       window.removeEventListener("pagehide", leaving);
       document.removeEventListener("visibilitychange", leaving);
     };
     window.addEventListener("pagehide", leaving);
     document.addEventListener("visibilitychange", leaving);
+  }
+
+  /** Render was pressed and is not answered: Gradio, too, reloads a page, just after a connection is back. */
+  leavePress() {
+    try {
+      if (window.scsaPressed) sessionStorage.setItem("scsa.pressed", String(Date.now()));
+      else sessionStorage.removeItem("scsa.pressed");
+    } catch { /* then it has to be pressed again */ }
+  }
+
+  takePress() {
+    const at = Number(sessionStorage.getItem("scsa.pressed") ?? 0);
+    sessionStorage.removeItem("scsa.pressed");
+    return Date.now() - at < PRESS_MS;
   }
 
   listenToKnobs() {
@@ -188,7 +207,11 @@ class Keep {
       if (own) {
         await this.restore(own);
         restored = true;
-        this.answered.then(() => this.say("kept_restored", [["kept_fresh", () => this.fresh()]]));
+        const pressed = this.takePress();
+        this.answered.then(() => {
+          this.say("kept_restored", [["kept_fresh", () => this.fresh()]]);
+          if (pressed) this.app.send("render_now", {});
+        });
         return;
       }
       const limit = Date.now() - KEEP_DAYS * 864e5;
@@ -220,6 +243,7 @@ class Keep {
     this.flush();
     this.tabId(true);
     this.id = null; // nothing of this page is kept as the new tab's
+    window.scsaPressed = false;
     location.reload();
   }
 
@@ -300,10 +324,12 @@ class Keep {
       }
       return;
     }
-    const known = this.server;
+    const other = this.server !== null && run !== this.server;
+    if (other) {
+      await new Promise((done) => setTimeout(done, RELOAD_MS));
+      await this.again(); // tried again at the next look where it fails
+    }
     this.server = run;
-    const other = known !== null && run !== known;
-    if (other) await this.again();
     if (this.lost || other) {
       this.lost = false;
       this.say("kept_again");

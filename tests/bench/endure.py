@@ -137,7 +137,7 @@ def comes_back(page: Any, number: int, seen: Seen, watch: Watch) -> None:
         page.wait_for_timeout(500)
     left = RECOVERS - (time.monotonic() - watch.well)
     try:
-        page.locator(".sp-kept[data-said=kept_again]").wait_for(state="attached", timeout=1000 * max(1.0, left))
+        page.locator(".sp-kept:is([data-said=kept_again], [data-said=kept_restored])").wait_for(state="attached", timeout=1000 * max(1.0, left))
         with seen.lock:
             seen.recovered.append(time.monotonic() - watch.well)
     except Error:
