@@ -54,7 +54,7 @@ class Server:
         with log.open("w") as out:
             command = [sys.executable, "app.py", "--no-browser", "--host", "127.0.0.1", "--port", str(self.port)]
             self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out, stderr=subprocess.STDOUT)
-        for _ in range(240):
+        for _ in range(600):
             assert self.process.poll() is None, log.read_text()
             with contextlib.suppress(OSError), urllib.request.urlopen(self.url + "/healthz", timeout=2) as answer:
                 if answer.status == 200:
@@ -112,7 +112,7 @@ def desk(browser, host, request):
 
     options = getattr(request, "param", {"viewport": {"width": 1440, "height": 900}})
     context = browser.new_context(**options)
-    context.set_default_timeout(30_000)
+    context.set_default_timeout(60_000)
     made = Desk(context.new_page(), host)
     yield made
     context.close()

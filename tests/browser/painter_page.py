@@ -35,8 +35,9 @@ from playwright.sync_api import Page, expect
 from demo.exchange import import_maps
 from demo.painter import Painter, decode_map, from_label_maps
 from scsa_core.labels import LabelMap
+from tests.browser.studio_page import SLOW
 
-expect.set_options(timeout=30_000)  # a busy machine
+expect.set_options(timeout=60_000)  # a busy machine
 
 STILL = """async () => {
   const places = () => [...document.querySelectorAll(".sp-map, .sp-chip")].map((node) => Object.values(node.getBoundingClientRect().toJSON())).join();
@@ -130,8 +131,8 @@ class Desk:
         host.answer = None
         host.imports = False
         page.goto(host.url)
-        page.wait_for_selector(".sp-root .sp-toolbar", timeout=30000)
-        page.wait_for_selector("#push", timeout=30000)
+        page.wait_for_selector(".sp-root .sp-toolbar", timeout=SLOW)
+        page.wait_for_selector("#push", timeout=SLOW)
 
     def cdp(self) -> Any:
         """The browser's own protocol: touch and pen as the hardware would send them."""
