@@ -5,15 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 
-os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+from demo.beginning import uncollected
 
-from demo.app import build_demo, launch_options
-from demo.ending import Ending
-from demo.logs import set_up_logs
-from demo.metrics import Watch
-from demo.settings import Settings
-from demo.startup import be_patient
-from scsa_core.threads import keep_to_allowed_cores
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 
 def main() -> None:
@@ -24,16 +18,25 @@ def main() -> None:
     parser.add_argument("--no-browser", action="store_true", help="do not open the page")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     args = parser.parse_args()
-    set_up_logs()
-    keep_to_allowed_cores()
-    ending = Ending()
-    be_patient()
-    watch = Watch()
-    if args.share or "SPACE_ID" in os.environ:
-        os.environ.setdefault("SCSA_CACHE", "off")  # strangers' pictures can be told from what it keeps
-    settings = Settings.from_environment(device=args.device, share=args.share)
-    demo = build_demo(settings, watch=watch)
-    options = launch_options(settings, watch=watch, host=args.host, port=args.port, share=args.share, browser=not args.no_browser)
+    with uncollected():
+        from demo.app import build_demo, launch_options
+        from demo.ending import Ending
+        from demo.logs import set_up_logs
+        from demo.metrics import Watch
+        from demo.settings import Settings
+        from demo.startup import be_patient
+        from scsa_core.threads import keep_to_allowed_cores
+
+        set_up_logs()
+        keep_to_allowed_cores()
+        ending = Ending()
+        be_patient()
+        watch = Watch()
+        if args.share or "SPACE_ID" in os.environ:
+            os.environ.setdefault("SCSA_CACHE", "off")  # strangers' pictures can be told from what it keeps
+        settings = Settings.from_environment(device=args.device, share=args.share)
+        demo = build_demo(settings, watch=watch)
+        options = launch_options(settings, watch=watch, host=args.host, port=args.port, share=args.share, browser=not args.no_browser)
     ending.demo = demo
     try:
         demo.queue(default_concurrency_limit=None).launch(**options)

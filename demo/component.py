@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
+from functools import cache, partial
 from typing import Any, ClassVar, Literal
 
 import gradio as gr
@@ -83,9 +83,7 @@ class ModelComponent(WebComponent):
         return value if isinstance(value, model) else model.model_validate(value or {})
 
     def api_info(self) -> dict[str, Any]:
-        schema = self._model().model_json_schema()
-        schema["additional_description"] = schema.pop("description", None)
-        return schema
+        return _schema(self._model())
 
     def example_payload(self) -> Any:
         return {}
@@ -96,3 +94,11 @@ class ModelComponent(WebComponent):
     def _model(self) -> type[GradioModel]:
         assert self.data_model is not None and issubclass(self.data_model, GradioModel)
         return self.data_model
+
+
+@cache
+def _schema(model: type[GradioModel]) -> dict[str, Any]:
+    """As Gradio describes a model. It asks for each component a dozen times before the page is up."""
+    schema = model.model_json_schema()
+    schema["additional_description"] = schema.pop("description", None)
+    return schema
