@@ -6,6 +6,7 @@ import io
 import logging
 import tomllib
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -72,13 +73,17 @@ class Example:
 
 def load_examples(folder: Path) -> list[Example]:
     """All usable examples of a folder, by their `order` and name; a damaged one is logged and left out."""
-    found = []
-    for file in sorted(folder.glob("*/example.toml")):
-        try:
-            found.append(_load(file))
-        except (ScsaError, OSError, ValueError, KeyError, TypeError) as error:
-            log.warning("example %s cannot be used: %s", file.parent.name, error)
-    return sorted(found, key=lambda e: (e.order, e.name))
+    with ThreadPoolExecutor() as pool:
+        found = pool.map(_usable, sorted(folder.glob("*/example.toml")))
+    return sorted((e for e in found if e is not None), key=lambda e: (e.order, e.name))
+
+
+def _usable(file: Path) -> Example | None:
+    try:
+        return _load(file)
+    except (ScsaError, OSError, ValueError, KeyError, TypeError) as error:
+        log.warning("example %s cannot be used: %s", file.parent.name, error)
+        return None
 
 
 def _load(file: Path) -> Example:
@@ -149,7 +154,9 @@ class Cards:
 
     def __init__(self, examples: list[Example], publish: Publish) -> None:
         self._examples = examples
-        self._thumbnails = [{k: _thumbnail(e.name, p, publish) for k, p in _pictures(e).items()} for e in examples]
+        with ThreadPoolExecutor() as pool:
+            made = [{k: pool.submit(_thumbnail, e.name, p, publish) for k, p in _pictures(e).items()} for e in examples]
+        self._thumbnails = [{k: future.result() for k, future in pictures.items()} for pictures in made]
 
     def value(self, lang: str) -> dict[str, Any]:
         cards = []
@@ -165,8 +172,8 @@ def _pictures(example: Example) -> dict[str, Path]:
 
 
 def _thumbnail(name: str, path: Path, publish: Publish) -> str:
-    image = Image.open(path).convert("RGB")
-    image.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
+    image = Image.open(path)
+    image.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)  # before it is decoded: a JPEG gives a smaller one in less time
     out = io.BytesIO()
-    image.save(out, "JPEG", quality=84)
+    image.convert("RGB").save(out, "JPEG", quality=84)
     return publish(out.getvalue(), f"{name}-{path.stem}-small.jpg")

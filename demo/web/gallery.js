@@ -16,9 +16,10 @@ function node(tag, className, text = null) {
 
 function picture(card, kind) {
   const image = node("img", `ga-${kind}`);
+  image.loading = "lazy"; // before the address, which starts it
+  image.fetchPriority = "low"; // the pictures on the desk come first
   image.src = card[kind].url;
   image.alt = word(`gallery.alt_${kind}`, { title: card.title });
-  image.loading = "lazy";
   image.draggable = false;
   return image;
 }

@@ -120,9 +120,9 @@ const Exchange = {
     const parts = [];
     const next = {};
     try {
-      for (const name of SIDES) {
+      await Promise.all(SIDES.map(async (name) => {
         next[name] = picturesOnly && !this.concerns(value, name) ? null : await this.readSide(name, value[name] ?? {}, picturesOnly);
-      }
+      }));
     } catch {
       if (turn === this.turn) this.panes[0].showAlert(this.words.get("bad_state"));
       return false;
