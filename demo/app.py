@@ -34,7 +34,7 @@ from .theme import css, theme
 from .zero import engine_for
 
 log = logging.getLogger("scsa.demo")
-PRELOAD_AFTER = 2.0  # seconds: the page comes first
+PRELOAD_AFTER = 8.0  # seconds: the first page comes first, and a person looks at it for longer than loading takes
 _LANGUAGE = "() => { try { return [localStorage.getItem('scsa.lang') || navigator.language] } catch { return [navigator.language] } }"
 
 
