@@ -151,6 +151,8 @@ def main() -> None:
     parser.add_argument("--sizes", nargs="*", type=int, default=[512, 1024, 2048])
     parser.add_argument("--steps", type=int, default=50)
     args = parser.parse_args()
+    if not torch.cuda.is_available():
+        raise SystemExit("This bench needs a GPU that CUDA sees, and there is none here.")
     print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}, median of {REPEAT}")
     x = torch.randn(8, 512, 64, 64, device="cuda", dtype=torch.float16).contiguous(memory_format=torch.channels_last)
     layer = torch.nn.Conv2d(512, 512, 3, padding=1, device="cuda", dtype=torch.float16).to(memory_format=torch.channels_last)
