@@ -7,6 +7,7 @@ const KEEP_BYTES = 8e6; // of undo steps
 const KEEP_DAYS = 30;
 const KEEP_TABS = 4; // closed ones
 const LOOK_EVERY_MS = 4000;
+const LOOK_FIRST_MS = 1000; // once the page has what it opens with
 const ANSWER_MS = 150; // other tabs answer well within it
 const RESUME_MS = 30000; // for Python's answer about what is brought back
 const RELOAD_MS = 2500; // Gradio looks every two seconds whether it can reload a page whose event was lost
@@ -308,7 +309,7 @@ class Keep {
       if (!document.hidden) await this.look().catch(() => {});
       setTimeout(look, LOOK_EVERY_MS);
     };
-    setTimeout(look, LOOK_EVERY_MS);
+    setTimeout(look, LOOK_FIRST_MS);
   }
 
   /** Notice a lost connection and, once it is back, a server that knows nothing of this page. */
@@ -316,15 +317,17 @@ class Keep {
     let run;
     try {
       run = await this.alive();
-    } catch {
-      if (this.server !== null && !this.lost) {
+    } catch (error) {
+      // Nobody there, even at the first look: the page came from somewhere. An answer in other words is none of our business.
+      const gone = this.server !== null || (error instanceof TypeError && location.protocol.startsWith("http"));
+      if (gone && !this.lost) {
         this.lost = true;
         this.say("kept_lost");
         document.dispatchEvent(new Event("scsa-lost")); // what was being rendered is lost with it
       }
       return;
     }
-    const other = this.server !== null && run !== this.server;
+    const other = run !== this.server && (this.server !== null || this.lost === true);
     if (other) {
       await new Promise((done) => setTimeout(done, RELOAD_MS));
       await this.again(); // tried again at the next look where it fails

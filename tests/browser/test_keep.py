@@ -190,3 +190,27 @@ def test_a_killed_server_that_starts_again_gets_the_pictures_again(browser, tmp_
     finally:
         context.close()
         server.stop()
+
+
+def test_a_server_killed_before_the_page_first_looked_is_missed_all_the_same(browser, tmp_path):
+    server = Server(tmp_path)
+    server.start()
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    page = context.new_page()
+    page.set_default_timeout(SLOW)
+    page.route("**/healthz", lambda route: route.abort("connectionrefused"))  # so that no look is quicker than the kill
+    try:
+        studio = Studio(page, server.url)
+        studio.stroke()
+        server.kill()
+        page.locator(".sp-kept[data-said=kept_lost]").wait_for(state="visible")
+        page.unroute("**/healthz")
+        server.start()
+        page.locator(".sp-kept:is([data-said=kept_again], [data-said=kept_restored])").wait_for(state="visible")
+        studio.size("256 px")  # a server that knows nothing of this page paints its pictures
+        page.locator("#render").click()
+        studio.wait("Done in")
+        assert not studio.problems
+    finally:
+        context.close()
+        server.stop()
