@@ -147,70 +147,67 @@ def test_a_browser_that_keeps_nothing_says_so_in_one_line(browser, app_url):
     page.close()
 
 
-def test_a_killed_server_that_starts_again_gets_the_pictures_again(browser, tmp_path):
+@pytest.fixture
+def own_server(browser, tmp_path):
+    """(a server of the test's own, which it may kill; a page that has not been there yet)."""
     server = Server(tmp_path)
     server.start()
     context = browser.new_context(viewport={"width": 1440, "height": 900})
     page = context.new_page()
     page.set_default_timeout(SLOW)
-    try:
-        studio = Studio(page, server.url)
-        page.locator("#more button").first.click()
-        page.locator("#knob-live input").uncheck()
-        page.locator("#more button").first.click()
-        studio.size("768 px")  # long enough to be killed
-        picture = io.BytesIO()
-        Image.effect_mandelbrot((160, 120), (-2, -1.5, 1, 1.5), 50).convert("RGB").save(picture, "PNG")
-        choose = page.locator("#painter input[type=file][aria-label^='Choose']").first
-        with page.expect_response(lambda r: "/upload" in r.url and r.ok):
-            choose.set_input_files({"name": "mine.png", "mimeType": "image/png", "buffer": picture.getvalue()})
-        page.wait_for_function("!document.querySelector('#painter [aria-busy=true]')")
-        blank = until_kept(page, lambda own: own["knobs"]["size"] == 768 and own["picture"] == "mine.png")
-        page.evaluate("document.querySelector('#painter canvas').scrollIntoView({ block: 'center' })")
-        studio.stroke()
-        held = until_kept(page, lambda own: own["maps"][0] != blank["maps"][0])
-        page.locator("#render").click()
-        page.locator("#compare .cv-status:is([data-state=previewing], [data-state=rendering])").wait_for()
-        server.kill()
-        page.locator(".sp-kept[data-said=kept_lost]").wait_for(state="visible")
-        studio.wait("Connection lost. Press Render.")  # and no clock goes on for it
-        assert page.locator("#compare .cv-cancel").is_hidden() and page.locator("#compare .cv-clock").inner_text() == ""
-        studio.shot("kept_lost")
-        server.start()
-        page.locator(".sp-kept:is([data-said=kept_again], [data-said=kept_restored])").wait_for(state="visible")
-        until_kept(page, lambda own: own["maps"] == held["maps"] and own["knobs"] == held["knobs"])
-        page.wait_for_function("document.querySelector('#knob-size input')?.value.includes('768')")
-        page.locator("#render").click()
-        studio.wait("Done in")
-        assert len(studio.shown()) > 0
-        sent = sorted(path.name for path in (tmp_path / "files2").rglob("*.png"))
-        assert "content.png" in sent  # the picture's clean copy was made anew from what the browser kept
-        studio.shot("kept_again")
-        assert not studio.problems
-    finally:
-        context.close()
-        server.stop()
+    yield server, page
+    context.close()
+    server.stop()
 
 
-def test_a_server_killed_before_the_page_first_looked_is_missed_all_the_same(browser, tmp_path):
-    server = Server(tmp_path)
+def test_a_killed_server_that_starts_again_gets_the_pictures_again(own_server, tmp_path):
+    server, page = own_server
+    studio = Studio(page, server.url)
+    page.locator("#more button").first.click()
+    page.locator("#knob-live input").uncheck()
+    page.locator("#more button").first.click()
+    studio.size("768 px")  # long enough to be killed
+    picture = io.BytesIO()
+    Image.effect_mandelbrot((160, 120), (-2, -1.5, 1, 1.5), 50).convert("RGB").save(picture, "PNG")
+    choose = page.locator("#painter input[type=file][aria-label^='Choose']").first
+    with page.expect_response(lambda r: "/upload" in r.url and r.ok):
+        choose.set_input_files({"name": "mine.png", "mimeType": "image/png", "buffer": picture.getvalue()})
+    page.wait_for_function("!document.querySelector('#painter [aria-busy=true]')")
+    blank = until_kept(page, lambda own: own["knobs"]["size"] == 768 and own["picture"] == "mine.png")
+    page.evaluate("document.querySelector('#painter canvas').scrollIntoView({ block: 'center' })")
+    studio.stroke()
+    held = until_kept(page, lambda own: own["maps"][0] != blank["maps"][0])
+    page.locator("#render").click()
+    page.locator("#compare .cv-status:is([data-state=previewing], [data-state=rendering])").wait_for()
+    server.kill()
+    page.locator(".sp-kept[data-said=kept_lost]").wait_for(state="visible")
+    studio.wait("Connection lost. Press Render.")  # and no clock goes on for it
+    assert page.locator("#compare .cv-cancel").is_hidden() and page.locator("#compare .cv-clock").inner_text() == ""
+    studio.shot("kept_lost")
     server.start()
-    context = browser.new_context(viewport={"width": 1440, "height": 900})
-    page = context.new_page()
-    page.set_default_timeout(SLOW)
+    page.locator(".sp-kept:is([data-said=kept_again], [data-said=kept_restored])").wait_for(state="visible")
+    until_kept(page, lambda own: own["maps"] == held["maps"] and own["knobs"] == held["knobs"])
+    page.wait_for_function("document.querySelector('#knob-size input')?.value.includes('768')")
+    page.locator("#render").click()
+    studio.wait("Done in")
+    assert len(studio.shown()) > 0
+    sent = sorted(path.name for path in (tmp_path / "files2").rglob("*.png"))
+    assert "content.png" in sent  # the picture's clean copy was made anew from what the browser kept
+    studio.shot("kept_again")
+    assert not studio.problems
+
+
+def test_a_server_killed_before_the_page_first_looked_is_missed_all_the_same(own_server):
+    server, page = own_server
     page.route("**/healthz", lambda route: route.abort("connectionrefused"))  # so that no look is quicker than the kill
-    try:
-        studio = Studio(page, server.url)
-        studio.stroke()
-        server.kill()
-        page.locator(".sp-kept[data-said=kept_lost]").wait_for(state="visible")
-        page.unroute("**/healthz")
-        server.start()
-        page.locator(".sp-kept:is([data-said=kept_again], [data-said=kept_restored])").wait_for(state="visible")
-        studio.size("256 px")  # a server that knows nothing of this page paints its pictures
-        page.locator("#render").click()
-        studio.wait("Done in")
-        assert not studio.problems
-    finally:
-        context.close()
-        server.stop()
+    studio = Studio(page, server.url)
+    studio.stroke()
+    server.kill()
+    page.locator(".sp-kept[data-said=kept_lost]").wait_for(state="visible")
+    page.unroute("**/healthz")
+    server.start()
+    page.locator(".sp-kept:is([data-said=kept_again], [data-said=kept_restored])").wait_for(state="visible")
+    studio.size("256 px")  # a server that knows nothing of this page paints its pictures
+    page.locator("#render").click()
+    studio.wait("Done in")
+    assert not studio.problems
