@@ -55,14 +55,13 @@ class Instruments:
         self.layers = tuple(dict.fromkeys((*LAYERS, *own)))
 
     @classmethod
-    def load(cls, network: str = "vgg16-n", device: str = "cpu") -> Instruments:
+    def load(cls, network: str = "vgg16-n", device: torch.device | None = None) -> Instruments:
         """Raises CheckpointError where the network's weights are not here; LPIPS may be absent."""
         try:
             lpips = Lpips.load()
         except CheckpointError:
             lpips = None
-        place = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
-        return cls(MetricNetwork(name=network, device=place), lpips, place)
+        return cls(MetricNetwork(name=network, device=device), lpips, device)
 
 
 class Judge:

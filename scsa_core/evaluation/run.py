@@ -168,7 +168,7 @@ def run_local(tasks: Iterable[Task], report: Report, device: str = "auto") -> No
     instruments: Instruments | None = None
     for task in tasks:
         engine = engine or Engine(device, cache_bytes=CACHE_BYTES)
-        instruments = instruments or Instruments.load(task.network, device)
+        instruments = instruments or Instruments.load(task.network, engine.device)
         try:
             for row in perform(task, engine, instruments):
                 report(task, [row], "")
@@ -194,7 +194,7 @@ class _Worker(cluster.Worker):
 
     def perform(self, task: Task) -> tuple[list[dict[str, object]], str]:
         """The rows that came out, and why there are not more."""
-        self._instruments = self._instruments or Instruments.load(task.network, str(self.engine.device))
+        self._instruments = self._instruments or Instruments.load(task.network, self.engine.device)
         rows: list[dict[str, object]] = []
         try:
             rows.extend(perform(task, self.engine, self._instruments))
