@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -115,14 +117,32 @@ def _prepare_sqlite(engine: Engine) -> None:
     @event.listens_for(engine, "connect")
     def connected(connection: Any, record: Any) -> None:
         connection.isolation_level = None  # transactions begin where `begin` below says, DDL included
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={BUSY_SECONDS * 1000}"):
+        for pragma in (f"busy_timeout={BUSY_SECONDS * 1000}", "synchronous=FULL", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}")
+        _write_ahead(connection)
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         # A transaction that reads first and writes later may be refused at once; so take the lock at its start.
         writes = connection.get_execution_options().get("scsa_write")
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _write_ahead(connection: Any) -> None:
+    """Switch a SQLite file to write-ahead logging, which lasts. Raises sqlite3.OperationalError.
+
+    Of two connections that switch a new file at once, SQLite refuses one immediately and
+    does not wait as busy_timeout says, since waiting for each other could last for ever.
+    """
+    begin = time.monotonic()
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() - begin > BUSY_SECONDS:
+                raise
+            time.sleep(0.01 + 0.04 * random.random())  # not in step with the other
 
 
 def _passing(error: DBAPIError) -> bool:

@@ -267,6 +267,23 @@ def test_two_processes_may_open_a_new_folder_at_once(database_url, tmp_path):
     assert [p.exitcode for p in several] == [0, 0, 0]
 
 
+def test_a_new_file_that_another_is_writing_is_waited_for(tmp_path):
+    """SQLite refuses the switch to write-ahead logging at once while another writes, whatever its timeout."""
+    (tmp_path / "data").mkdir()
+    other = sqlite3.connect(tmp_path / "data" / "studies.sqlite3", isolation_level=None, check_same_thread=False)
+    other.execute("CREATE TABLE elsewhere (x)")
+    other.execute("BEGIN IMMEDIATE")
+    other.execute("SELECT * FROM elsewhere").fetchall()
+    release = threading.Timer(0.5, other.execute, ("COMMIT",))
+    release.start()
+    store = Store(tmp_path / "data")
+    assert not release.is_alive()
+    with store.database.read() as session:
+        assert session.connection().exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+    store.close()
+    other.close()
+
+
 def test_an_older_version_works_on_a_newer_database(store, tmp_path, database_url):
     """Migrations only add; so a revision that this version does not know is left as it is."""
     from sqlalchemy import text
