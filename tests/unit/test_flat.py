@@ -51,7 +51,8 @@ def test_a_map_has_the_features_that_plain_convolutions_give_it(height, width, s
     assert ours.keys() == set(TAPS)
     for tap in TAPS:
         assert ours[tap].shape == theirs[tap].shape
-        torch.testing.assert_close(ours[tap], theirs[tap], rtol=1e-5, atol=1e-5)
+        scale = float(theirs[tap].abs().max())  # sums of this size are added in another order
+        torch.testing.assert_close(ours[tap], theirs[tap], rtol=0, atol=5e-6 * scale + 1e-6)
 
 
 def test_a_large_region_costs_its_border_only(monkeypatch):
