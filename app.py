@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 
-from demo.beginning import uncollected
+from demo.beginning import keep_few_kernels, uncollected
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
@@ -18,6 +18,7 @@ def main() -> None:
     parser.add_argument("--no-browser", action="store_true", help="do not open the page")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     args = parser.parse_args()
+    keep_few_kernels()
     with uncollected():
         from demo.app import build_demo, launch_options
         from demo.ending import Ending

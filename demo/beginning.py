@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+KERNELS = 128
+"""Compiled convolutions that oneDNN and PyTorch each keep; a render needs some thirty."""
 
 
 @contextmanager
@@ -20,3 +24,13 @@ def uncollected() -> Iterator[None]:
     finally:
         gc.freeze()
         gc.enable()
+
+
+def keep_few_kernels() -> None:
+    """Bound what is kept of compiled convolutions, unless somebody has said by how much. PyTorch reads this as it is loaded.
+
+    There is one for every size of picture, and the last 1,024 would stay: visitors bring every
+    size, and in 1,000 small renders that came to half a gigabyte which nothing gave back.
+    """
+    for name in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
+        os.environ.setdefault(name, str(KERNELS))

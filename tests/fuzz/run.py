@@ -19,6 +19,8 @@ from pathlib import Path
 from queue import Empty, Queue
 from typing import Any
 
+from demo.beginning import keep_few_kernels
+
 from . import maps, payloads, pictures
 
 HANG = 30.0
@@ -102,6 +104,7 @@ def attempt(doors: Any, index: int, seed: str, only: str = "") -> Result:
 
 def work(indices: Sequence[int], seed: str, folder: Path, only: str = "") -> None:
     """The process of its own: a line of JSON before and after each case."""
+    keep_few_kernels()
     from scsa_core.engine import Engine
 
     from .doors import Doors

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import gc
+import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from demo.beginning import uncollected
+from demo.beginning import keep_few_kernels, uncollected
 from demo.component import _schema
 from demo.painter import Painter, PainterModel
 
@@ -41,6 +43,45 @@ def test_help_imports_nothing_heavy():
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert "demo.beginning" in imported and not imported & {"torch", "gradio", "numpy"}
     assert "--no-browser" in done.stdout
+
+
+SIZES = """
+import sys
+from demo import beginning
+if sys.argv[1] == "few":
+    beginning.keep_few_kernels()
+import psutil, torch
+from scsa_core.memory import give_back
+
+weight = torch.randn(256, 256, 3, 3).contiguous(memory_format=torch.channels_last)
+held = []
+for n in range(600):
+    x = torch.zeros(1, 256, 4 + n % 30, 4 + n // 30).contiguous(memory_format=torch.channels_last)
+    torch.nn.functional.conv2d(x, weight)
+    if n in (299, 599):
+        give_back()
+        held.append(psutil.Process().memory_info().rss)
+print(held[1] - held[0])
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux" or platform.machine() != "x86_64", reason="another library convolves there")
+def test_pictures_of_ever_new_sizes_leave_nothing_behind():
+    """Kernels of sizes that are gone go too; by themselves they would stay."""
+    clean = {k: v for k, v in os.environ.items() if not k.endswith("CACHE_CAPACITY")} | {"OMP_NUM_THREADS": "1"}
+    grown = [
+        int(subprocess.run([sys.executable, "-c", SIZES, how], cwd=ROOT, env=clean, capture_output=True, text=True, check=True).stdout)
+        for how in ("few", "all")
+    ]
+    assert 3 * grown[0] < grown[1]
+
+
+def test_a_persons_own_bound_stays(monkeypatch):
+    monkeypatch.setenv("LRU_CACHE_CAPACITY", "7")
+    monkeypatch.delenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", raising=False)
+    keep_few_kernels()
+    assert os.environ["LRU_CACHE_CAPACITY"] == "7" and int(os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"]) < 1024
+    monkeypatch.delenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY")
 
 
 def test_a_schema_is_worked_out_once(monkeypatch):
