@@ -36,8 +36,10 @@ from .work import POLL, in_thread
 
 log = logging.getLogger("scsa.demo")
 
-PREVIEW_ABOVE = 1.0
-"""Seconds: a render expected to take longer shows a preview first."""
+SLOW = 1.0
+"""Seconds: a render expected to take longer shows a preview first, and is given up for a newer change."""
+PREVIEW_ABOVE = 0.35
+"""Seconds: a render expected to take longer shows a preview first where that takes less than half as long."""
 LIVE_LIMIT = 12.0
 """Seconds: a live render expected to take longer stops at the preview."""
 
@@ -47,7 +49,7 @@ class EngineLike(Protocol):
 
     def render(self, request: RenderRequest, *, progress: Any = None, cancel: CancelToken | None = None) -> RenderResult: ...
     def preview(self, request: RenderRequest, *, progress: Any = None, cancel: CancelToken | None = None) -> RenderResult: ...
-    def estimate_seconds(self, request: RenderRequest) -> float | None: ...
+    def estimate_seconds(self, request: RenderRequest, *, preview: bool = False) -> float | None: ...
 
 
 class Studio:
@@ -140,8 +142,9 @@ class Studio:
     async def _paint(self, session: Session, run: Run, job: Job, whole: bool) -> AsyncIterator[View]:
         assert job.request.knobs is not None
         expected = await asyncio.to_thread(self.engine.estimate_seconds, job.request)
-        slow = expected is None or expected > PREVIEW_ABOVE
-        if slow and job.request.knobs.size >= 192 and not _capabilities(job).previews:
+        slow = expected is None or expected > SLOW
+        previews = job.request.knobs.size >= 192 and not _capabilities(job).previews
+        if previews and (expected is None or slow or await self._sooner(job.request, expected)):
             # A preview is soon there: let it finish, so that a slider in motion shows its way.
             run.interruptible = False
             yield self._show(session, state="previewing", said=Said("status.starting"), fraction=0.0, error=None)
@@ -196,6 +199,13 @@ class Studio:
         said = Said("status.done_stale" if session.stale else "status.done", {"seconds": run.seconds})
         shown = self._picture(job, path, preview=False)
         yield self._show(session, state="done", said=said, notes=notes, download=path, previous=previous, error=None, **shown)
+
+    async def _sooner(self, request: RenderRequest, expected: float) -> bool:
+        """Whether a preview is worth its time: not where it would first have to encode what the full size has already."""
+        if expected <= PREVIEW_ABOVE:
+            return False
+        preview = await asyncio.to_thread(self.engine.estimate_seconds, request, preview=True)
+        return preview is not None and preview < expected / 2
 
     async def _baseline(self, session: Session, run: Run, job: Job) -> AsyncIterator[View]:
         """The picture to compare with, once the result is there. A failure only leaves it out."""

@@ -86,8 +86,10 @@ class BorrowingEngine(WatchedEngine):
         self._watch.note(result)
         return result
 
-    def estimate_seconds(self, request: RenderRequest) -> float | None:
+    def estimate_seconds(self, request: RenderRequest, *, preview: bool = False) -> float | None:
         """On the processor or on a GPU, whichever it would be; None where nothing was measured."""
+        if preview:
+            request = self._half(request)
         if not self._worth_it(request):
             return super().estimate_seconds(request)
         speed = self._speeds.get((request.backbone, request.method))

@@ -41,6 +41,9 @@ from scsa_core.request import RenderRequest, RenderResult
 from scsa_core.resident import Resident, budget
 from scsa_core.transfer import upload
 
+TIDY_SECONDS = 5.0
+TIDY_ABOVE = 0.6  # megapixels
+
 __all__ = ["BackboneState", "Engine", "RenderRequest", "RenderResult"]
 
 # Share of a cold render that is done when a stage starts (measured at 512 px, rounded).
@@ -112,6 +115,7 @@ class Engine:
         self._cache = StageCache(cache_bytes)
         self._models = Resident(budget(self.device))
         self._computing = threading.Lock()
+        self._tidied = 0.0
         self._rates: dict[tuple[object, ...], float] = {}  # (family, stage, knobs of encoding) -> seconds a megapixel
 
     # -- families ---------------------------------------------------------------------
@@ -178,7 +182,7 @@ class Engine:
             raise _out_of_memory(request) from error
         finally:
             if run.timings.keys() - {"load_model", "finish"}:  # something was computed
-                give_back()
+                self._tidy(plan)
             self._computing.release()
         run.timings["total"] = time.perf_counter() - started
         if progress is not None:
@@ -190,15 +194,24 @@ class Engine:
     ) -> RenderResult:
         """The same render on a quarter of the pixels, scaled up to the full size: soon, a little soft."""
         knobs = request.knobs or self.defaults(request.backbone)
-        small = max(knobs.size // 2, self.info(request.backbone).capabilities.minimum, 64)
-        half = dataclasses.replace(request, knobs=knobs.replace(size=small))
-        result = self.render(half, progress=progress, cancel=cancel)
+        result = self.render(self._half(request), progress=progress, cancel=cancel)
         full, _ = images.working_size(request.content.size, knobs.size)
         image = result.image.resize(full, Image.Resampling.BICUBIC)
         return dataclasses.replace(result, image=image, request=dataclasses.replace(request, knobs=knobs))
 
-    def estimate_seconds(self, request: RenderRequest) -> float | None:
-        """Expected seconds from this machine's own measured stages; None before the first render of a family."""
+    def _half(self, request: RenderRequest) -> RenderRequest:
+        """What a preview renders: half the side."""
+        knobs = request.knobs or self.defaults(request.backbone)
+        small = max(knobs.size // 2, self.info(request.backbone).capabilities.minimum, 64)
+        return dataclasses.replace(request, knobs=knobs.replace(size=small))
+
+    def estimate_seconds(self, request: RenderRequest, *, preview: bool = False) -> float | None:
+        """Expected seconds from this machine's own measured stages; None before the first render of a family.
+
+        preview: of the preview of that request.
+        """
+        if preview:
+            request = self._half(request)
         knobs = request.knobs or self.defaults(request.backbone)
         request = dataclasses.replace(request, knobs=knobs)
         plan = Plan.of(request, self.info(request.backbone).capabilities)
@@ -248,8 +261,9 @@ class Engine:
         if painted is None:
             prepared = self._cache.get(keys["match"])
             if prepared is None:
+                cold = any(keys[f"encode_{which}"] not in self._cache for which in ("content", "style"))
                 prepared = self._prepare(request, model, plan, keys, maps, run)
-                give_back()  # what matching held, before the decoder asks for more
+                self._tidy(plan, now=cold)  # what matching held, before the decoder asks for more
             with run.stage("paint"):
                 painted = model.render(prepared, knobs, request.method, run.checkpoint)
                 self._measure(request, "paint", run, plan.content_padded)
@@ -269,12 +283,13 @@ class Engine:
     ) -> Any:
         knobs = request.knobs
         assert knobs is not None
-        features = {}
+        features, cold = {}, False
         for which in ("content", "style"):
             stage = f"encode_{which}"
             with run.stage(stage):
                 picture = self._picture(request, which, plan)
                 encode = partial(_encode, request, model, plan, picture, which, run)
+                cold = cold or keys[stage] not in self._cache
                 features[which] = self._cached(keys[stage], encode, run)
                 self._measure(request, stage, run, plan.sizes(which)[1])
         pair = Pair(features["content"], features["style"], fallback="mean" if request.reference else "whole")
@@ -298,12 +313,23 @@ class Engine:
                 soft_borders=0.0 if request.reference else knobs.soft_borders,
                 grid_labels=_reference_grids(request, maps) if request.reference else {},
             )
-        give_back()
+        self._tidy(plan, now=cold)
         with run.stage("match"):
             prepared = model.prepare(pair, preparation_of(request.method), run.checkpoint)
             self._measure(request, "match", run, plan.content_padded, plan.style_padded)
         self._cache.put(keys["match"], prepared, prepared.nbytes)
         return prepared
+
+    def _tidy(self, plan: Plan, *, now: bool = False) -> None:
+        """Return freed memory to the system: `now`, in a large render, or when that was not done for a while.
+
+        Pages that are given back must be had again: in the quick renders that follow a knob or a
+        stroke on a small picture that was a seventh of the time, for some 80 MB.
+        """
+        due = time.monotonic() - self._tidied > TIDY_SECONDS
+        if now or due or megapixels(plan.content_padded) > TIDY_ABOVE:
+            give_back()
+            self._tidied = time.monotonic()
 
     def _cached(self, key: str, make: Callable[[], Mapping[str, Tensor]], run: _Run) -> Mapping[str, Tensor]:
         run.reused = run.reused or key in self._cache

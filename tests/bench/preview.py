@@ -31,12 +31,16 @@ WATCH = """() => {
 
 
 def until_quiet(studio: Studio) -> None:
-    """The full picture is there and its baseline too; a render that is only offered is asked for."""
+    """The full picture is there and its baseline too, and stays; a render that is only offered is asked for."""
+    image, before, same = studio.page.locator("#compare .cv-result img.cv-image"), None, 0
     for _ in range(int(SLOW / 500)):
         status = studio.status()
+        seen = status, image.get_attribute("src")
+        same = same + 1 if seen == before else 0
+        before = seen
         if "Press Render" in status:
             studio.page.locator("#render").click()
-        elif "Done in" in status and "baseline" not in status:
+        elif "Done in" in status and "baseline" not in status and same >= 3:
             return
         studio.page.wait_for_timeout(500)
     studio.shot("bench-preview")
@@ -99,6 +103,7 @@ def main() -> None:
                 found["a knob"].append(seconds(studio, lambda: studio.nudge("alpha1", "ArrowRight")))
                 found["a stroke"].append(seconds(studio, lambda k=k: stroke(studio, k)))
                 found["a new picture"].append(seconds(studio, lambda k=k: upload(studio, k)))
+                print({name: round(values[-1], 2) for name, values in found.items()}, flush=True)
         finally:
             browser.close()
             server.stop()

@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
+from scsa_core import engine as engine_module
 from scsa_core.backbones import FAMILIES, Family, lite
 from scsa_core.backbones.base import Capabilities
 from scsa_core.engine import Engine, RenderRequest
@@ -219,6 +220,10 @@ def test_the_estimate_comes_from_measured_stages(request_):
     cold = engine.estimate_seconds(replace(request_, content=noise(96, 72, 60)))
     assert cold is not None and 0 < cold < 30
     assert engine.estimate_seconds(request_) == 0  # everything is cached
+    large = replace(request_, knobs=request_.knobs.replace(size=256))
+    assert 0 < engine.estimate_seconds(large, preview=True) < engine.estimate_seconds(large)
+    engine.preview(large)
+    assert engine.estimate_seconds(large, preview=True) == 0 < engine.estimate_seconds(large)
 
 
 def test_states_name_what_is_missing(engine):
@@ -288,3 +293,24 @@ def test_progress_moves_inside_a_stage_where_the_family_says_how_far_it_is(reque
 def test_a_family_that_there_is_none_of_is_said(name):
     with pytest.raises(KnobError):
         Engine("cpu").info(name)
+
+
+def test_quick_renders_keep_their_pages_and_others_give_them_back(request_, monkeypatch):
+    """A cold render returns memory at once, a knob's on a small picture only now and then, a large one always."""
+    given = []
+    monkeypatch.setattr(engine_module, "give_back", lambda: given.append(1))
+    engine = Engine("cpu")
+
+    def times(**knobs):
+        given.clear()
+        engine.render(replace(request_, knobs=request_.knobs.replace(**knobs)))
+        return len(given)
+
+    assert times() >= 2
+    assert times(alpha1=0.9) == 0
+    monkeypatch.setattr(engine_module, "TIDY_ABOVE", 0.0)
+    assert times(alpha1=1.0) == 1
+    monkeypatch.undo()
+    monkeypatch.setattr(engine_module, "give_back", lambda: given.append(1))
+    monkeypatch.setattr(engine_module, "TIDY_SECONDS", 0.0)
+    assert times(alpha1=0.8) == 1

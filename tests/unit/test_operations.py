@@ -183,7 +183,7 @@ def test_a_failed_render_shows_its_reference():
 
         preview = render
 
-        def estimate_seconds(self, request):
+        def estimate_seconds(self, request, *, preview=False):
             return 0.1
 
     async def follow():

@@ -24,8 +24,8 @@ from scsa_core.progress import Progress
 class FakeEngine:
     """Paints one colour a request, in `seconds`, at checkpoints; fails where told."""
 
-    def __init__(self, seconds=0.0, estimate=0.1, error=None):
-        self.seconds, self.estimate, self.error = seconds, estimate, error
+    def __init__(self, seconds=0.0, estimate=0.1, error=None, preview=0.1):
+        self.seconds, self.estimate, self.error, self.estimate_of_preview = seconds, estimate, error, preview
         self.calls, self.lock = [], threading.Lock()
 
     def _work(self, kind, request, progress, cancel):
@@ -49,8 +49,8 @@ class FakeEngine:
     def preview(self, request, *, progress=None, cancel=None):
         return self._work("preview", request, progress, cancel)
 
-    def estimate_seconds(self, request):
-        return self.estimate
+    def estimate_seconds(self, request, *, preview=False):
+        return self.estimate_of_preview if preview else self.estimate
 
 
 def job(alpha1=0.5, size=256, **changes):
@@ -90,6 +90,15 @@ def test_a_slow_render_shows_a_preview_first_and_the_result_is_never_empty(files
     views = asyncio.run(follow(studio(engine, files), session, job))
     assert engine.calls[0][0] == "preview" and any(v.preview for v in views)
     assert all(v.result for v in views) and not views[-1].preview
+
+
+@pytest.mark.parametrize(
+    ("estimate", "preview", "first"), [(0.6, 0.1, "preview"), (0.6, 0.5, "render"), (0.6, None, "render"), (0.2, 0.01, "render")]
+)
+def test_a_preview_comes_first_where_it_is_much_sooner(files, estimate, preview, first):
+    engine = FakeEngine(estimate=estimate, preview=preview)
+    views = asyncio.run(follow(studio(engine, files), Session("a"), job))
+    assert engine.calls[0][0] == first and views[-1].state == "done" and not views[-1].preview
 
 
 def test_a_live_render_that_would_take_long_stops_at_the_preview_unless_it_is_awaited(files):

@@ -131,7 +131,7 @@ def test_the_time_that_is_asked_for_follows_the_work():
 def test_what_is_worth_a_gpu(engine, monkeypatch):
     assert engine._worth_it(request(backbone="strotss", method="regions")) and not engine._worth_it(request())
     for seconds in (1.0, 100.0):
-        monkeypatch.setattr(WatchedEngine, "estimate_seconds", lambda self, request, seconds=seconds: seconds)
+        monkeypatch.setattr(WatchedEngine, "estimate_seconds", lambda self, request, preview=False, seconds=seconds: seconds)
         assert engine._worth_it(request()) == (seconds > zero.WORTH)
 
 
