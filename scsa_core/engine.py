@@ -287,16 +287,16 @@ class Engine:
         for which in ("content", "style"):
             stage = f"encode_{which}"
             with run.stage(stage):
-                picture = self._picture(request, which, plan)
-                encode = partial(_encode, request, model, plan, picture, which, run)
                 cold = cold or keys[stage] not in self._cache
-                features[which] = self._cached(keys[stage], encode, run)
+                picture = partial(self._picture, request, which, plan)
+                features[which] = self._cached(keys[stage], partial(_encode, request, model, plan, picture, which, run), run)
                 self._measure(request, stage, run, plan.sizes(which)[1])
         pair = Pair(features["content"], features["style"], fallback="mean" if request.reference else "whole")
         if request.method != "baseline":
             assert maps is not None
             with run.stage("encode_maps"):
-                sides = tuple(zip(maps, ("content", "style"), strict=True))
+                sized = maps if request.reference else (maps[0].resized(plan.content_size), maps[1].resized(plan.style_size))
+                sides = tuple(zip(sized, ("content", "style"), strict=True))
                 encoded = []
                 for part, (m, which) in enumerate(sides):
                     run.part(part, len(sides))
@@ -351,14 +351,17 @@ class Engine:
             assert request.map_pictures is not None
             original = request.map_pictures[0 if which == "content" else 1]
             key = digest("map", model.fingerprint, picture_digest(original), turned)
-            picture = images.to_tensor(original.convert("RGB").resize(size, Image.Resampling.BILINEAR))
         else:
             key = digest("map", model.fingerprint, m.digest(), size, padded, turned)
-            if key in self._cache:
-                picture = torch.empty(0)
+
+        def picture() -> Tensor:
+            if request.reference:
+                found = images.to_tensor(original.convert("RGB").resize(size, Image.Resampling.BILINEAR))
             else:
-                picture = images.to_tensor(m.resized(size).to_colour_image(), size, padded)
-        return self._cached(key, lambda: _encode(request, model, plan, upload(picture, self.device), "map", run), run)
+                found = images.to_tensor(m.resized(size).to_colour_image(), size, padded)
+            return upload(found, self.device)
+
+        return self._cached(key, partial(_encode, request, model, plan, picture, "map", run), run)
 
     def _rate_key(self, request: RenderRequest, stage: str) -> tuple[object, ...]:
         assert request.knobs is not None
@@ -373,10 +376,12 @@ class Engine:
         self._rates[key] = 0.5 * self._rates.get(key, rate) + 0.5 * rate
 
 
-def _encode(request: RenderRequest, model: Backbone, plan: Plan, picture: Tensor, role: str, run: _Run) -> Mapping[str, Tensor]:
+def _encode(
+    request: RenderRequest, model: Backbone, plan: Plan, picture: Callable[[], Tensor], role: str, run: _Run
+) -> Mapping[str, Tensor]:
     assert request.knobs is not None
     extra: dict[str, Any] = encoding(request.knobs, plan.capabilities)
-    return model.encode(picture, role=role, checkpoint=run.checkpoint, **extra)
+    return model.encode(picture(), role=role, checkpoint=run.checkpoint, **extra)
 
 
 _ONE_REGION = LabelMap.from_ids(np.zeros((8, 8), dtype=np.uint8))
