@@ -212,7 +212,8 @@ def write_for_ever(folder):
 
 
 def test_a_writer_that_is_killed_leaves_whole_files_only(tmp_path):
-    writer = multiprocessing.get_context("fork").Process(target=write_for_ever, args=(tmp_path,))
+    # not a fork: a child of threads that compute can find one of their locks taken for ever
+    writer = multiprocessing.get_context("spawn").Process(target=write_for_ever, args=(tmp_path,))
     writer.start()
     end = time.monotonic() + 60
     while not (tmp_path / "a.bin").exists() and time.monotonic() < end:
