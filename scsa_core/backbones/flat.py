@@ -18,7 +18,7 @@ from scsa_core.backbones.base import Checkpoint, no_checkpoint
 from scsa_core.backbones.vgg import ConvSpec, ConvStack
 
 MOST_COLOURS = 256
-DENSE_ABOVE = 0.8  # share of pixels that lie near borders: beyond, plain convolutions are quicker
+DENSE_ABOVE = 0.45  # share of pixels that lie near borders: beyond, plain convolutions are quicker
 GATHERED = 1 << 22  # numbers in memory at once: 16 MB in float32, which the heap serves
 
 
