@@ -38,6 +38,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--size", type=positive, metavar="N", help="Tokens a side (attention, default 64) or pixels (render and families, default 512)."
     )
     parser.add_argument("--repeat", type=positive, default=5, metavar="N", help="Rounds (default: %(default)s).")
+    parser.add_argument(
+        "--family", choices=("lite", *bench_families.CASES), default="lite", help="scale: which; all but lite on random weights."
+    )
     parser.add_argument("--threads", type=positive, metavar="N", help="Threads to compute with (default: torch's own choice).")
     parser.add_argument("--pairs", type=Path, metavar="DIR", help="maps, reconstruction: a folder of <id>/ with pictures and true maps.")
     parser.add_argument("--regions", choices=("true", "auto"), default="true", help="maps: number of regions on the sheet, or with --ssl.")
@@ -70,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
             raise UsageError(f"--size must lie between 4 and 256 tokens, not {side}")
         attention(side, args.repeat)
     elif args.what == "scale":
-        scale(args.size or 2048)
+        scale(args.size or 2048, args.family)
     elif args.what == "load":
         if args.url is None:
             raise UsageError("bench load needs --url of a running app", hint="See `scsa bench --help`.")
@@ -124,14 +127,14 @@ def render(size: int, repeat: int) -> None:
     print(f"share: of a 512 -> 512 3x3 convolution at 64x64, which reaches {outcome.convolution / 1e9:.0f} GFLOP/s here.")
 
 
-def scale(largest: int) -> None:
+def scale(largest: int, family: str) -> None:
     """Measure and print the table of `bench scale`; a row appears as soon as it is known."""
-    print(f"lite, cold, 4 equal regions, one render a size; {_machine()}")
+    print(f"{family}, cold, 4 equal regions, one render a size; {_machine()}")
     widths = (6, 9, 8, 14, 8, 44)
     print(_row(("pixels", "s", "peak GB", "s/s before", "GFLOP/s", "stages, s"), widths))
     steps: list[bench_scale.Step] = []
     for size in (s for s in bench_scale.SIZES if s <= largest):
-        step = bench_scale.measure(size)
+        step = bench_scale.measure(size, family)
         ratio = f"{step.seconds / steps[-1].seconds:.1f}x" if steps else "-"
         stages = " ".join(f"{name.replace('encode_', '')} {s:.1f}" for name, s in step.stages.items() if s >= 0.05)
         cells = (str(size), f"{step.seconds:.2f}", f"{step.peak_bytes / 1e9:.2f}", ratio, f"{step.rate / 1e9:.0f}", stages)

@@ -1,16 +1,24 @@
-"""`bench scale`: how time and memory of a cold `lite` render grow with the picture, each size in a process of its own."""
+"""`bench scale`: how time and memory of a cold render grow with the picture, each size in a process of its own.
+
+`lite` on its own weights, another family on random ones of the true shapes.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from scsa_core import checkpoints
+from scsa_core.commands.bench_families import write_weights
 from scsa_core.commands.bench_render import convolution_rate, picture, quarters, warm_up
 from scsa_core.engine import Engine, RenderRequest
 
@@ -31,7 +39,12 @@ class Step:
 def measure(size: int, backbone: str = "lite") -> Step:
     """One cold render of `size` x `size` pixels and 4 equal regions in a process of its own."""
     call = f"from scsa_core.commands import bench_scale as b; b.probe({size}, {backbone!r})"
-    answer = subprocess.run([sys.executable, "-c", call], check=True, stdout=subprocess.PIPE, text=True)
+    with tempfile.TemporaryDirectory(prefix="scsa-bench-") as folder:
+        environment = dict(os.environ)
+        if backbone != "lite":
+            write_weights(backbone, Path(folder))
+            environment[checkpoints.VARIABLE] = folder
+        answer = subprocess.run([sys.executable, "-c", call], check=True, stdout=subprocess.PIPE, text=True, env=environment)
     return Step(**json.loads(answer.stdout))
 
 

@@ -29,8 +29,8 @@ def test_a_run_measures_what_it_says():
 
 
 def test_the_table(monkeypatch, capsys):
-    monkeypatch.setattr(bench_scale, "measure", lambda size: Step(size, size**2 / 1e5, {"paint": 1.0}, 2_000_000_000, 1e11))
-    assert main(["bench", "scale", "--size", "1024"]) == 0
+    monkeypatch.setattr(bench_scale, "measure", lambda size, family: Step(size, size**2 / 1e5, {"paint": 1.0}, 2_000_000_000, 1e11))
+    assert main(["bench", "scale", "--size", "1024", "--family", "sanet"]) == 0
     out = capsys.readouterr().out
-    assert [line.split()[0] for line in out.splitlines()[2:5]] == ["256", "512", "1024"] and "pixels^1.00" in out
+    assert out.startswith("sanet, cold") and [line.split()[0] for line in out.splitlines()[2:5]] == ["256", "512", "1024"] and "pixels^1.00" in out
     assert main(["bench", "load"]) == 2
