@@ -26,6 +26,7 @@ from torch import Tensor
 
 from scsa_core.counting import members, present
 from scsa_core.errors import ShapeError
+from scsa_core.nearest import nearest, worth_tiling
 from scsa_core.transfer import upload
 
 CHUNK = 1 << 20  # logits held at once: 4 MB in float32, about a core's share of the cache
@@ -254,10 +255,23 @@ def sparse_attention(
         if block.uniform:
             out[..., block.queries, :] = v.mean(-2, keepdim=True)
             continue
-        for at, logits in _logits(query, key, block, scale, checkpoint):
-            winner = logits.argmax(-1, keepdim=True)  # (L, c, 1)
+        for at, winner in _winners(query, key, block, scale, checkpoint):
             out[..., at, :] = v.gather(-2, winner.expand(*winner.shape[:-1], v.shape[-1]))
     return out
+
+
+def _winners(
+    query: Tensor, key: Tensor, block: Block, scale: float, checkpoint: Callable[[], None] | None
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Chunks of a block: query numbers (c,) and which of the block's keys has the largest logit, (L, c, 1)."""
+    alone = query.shape[:-2].numel() == 1
+    if alone and scale > 0 and worth_tiling(query, len(block.queries), len(block.keys)):
+        q, k = (x.reshape(x.shape[-2:])[at] for x, at in ((query, block.queries), (key, block.keys)))
+        for rows, winner in nearest(q, k, checkpoint):
+            yield block.queries[rows], winner.view(*query.shape[:-2], -1, 1)
+        return
+    for at, logits in _logits(query, key, block, scale, checkpoint):
+        yield at, logits.argmax(-1, keepdim=True)
 
 
 def _logits(
