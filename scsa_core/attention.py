@@ -265,7 +265,7 @@ def _winners(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Chunks of a block: query numbers (c,) and which of the block's keys has the largest logit, (L, c, 1)."""
     alone = query.shape[:-2].numel() == 1
-    if alone and scale > 0 and worth_tiling(query, len(block.queries), len(block.keys)):
+    if alone and scale > 0 and worth_tiling(query.reshape(query.shape[-2:])[: len(block.queries)], len(block.keys)):
         q, k = (x.reshape(x.shape[-2:])[at] for x, at in ((query, block.queries), (key, block.keys)))
         for rows, winner in nearest(q, k, checkpoint):
             yield block.queries[rows], winner.view(*query.shape[:-2], -1, 1)

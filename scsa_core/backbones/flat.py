@@ -16,6 +16,7 @@ from torch import Tensor
 
 from scsa_core.backbones.base import Checkpoint, no_checkpoint
 from scsa_core.backbones.vgg import ConvSpec, ConvStack
+from scsa_core.products import by_convolution, linear
 
 MOST_COLOURS = 256
 DENSE_ABOVE = 0.45  # share of pixels that lie near borders: beyond, plain convolutions are quicker
@@ -66,7 +67,8 @@ class Flat:
     def convolved(self, weight: Tensor, bias: Tensor, relu: bool) -> Flat:
         """By (C', C, k, k) with k 1 or 3, reflected at the sides as the stacks are."""
         kernel = weight.shape[-1]
-        matrix = weight.permute(2, 3, 1, 0).reshape(-1, weight.shape[0]).contiguous()
+        transposed = weight.permute(0, 2, 3, 1).reshape(weight.shape[0], -1)
+        matrix = transposed.T.contiguous()
         if kernel == 1:
             rows = torch.addmm(bias, self.rows, matrix)
             return Flat(rows.relu_() if relu else rows, self.index, self.colours)
@@ -77,10 +79,13 @@ class Flat:
         alone = torch.arange(self.colours, device=around.device)[:, None].expand(-1, 9)
         around = torch.cat([alone, around])
         rows = weight.new_empty(len(around), weight.shape[0])
-        step = max(1, GATHERED // matrix.shape[0])
+        step = max(1, GATHERED // matrix.shape[0] // 8 * 8)
         for start in range(0, len(around), step):
             gathered = self.rows[around[start : start + step].flatten()].view(-1, matrix.shape[0])
-            torch.addmm(bias, gathered, matrix, out=rows[start : start + step])
+            if len(gathered) == step and by_convolution(gathered, weight.shape[0]):  # other sizes would each be compiled first
+                rows[start : start + step] = linear(gathered, transposed, bias)
+            else:
+                torch.addmm(bias, gathered, matrix, out=rows[start : start + step])
         return Flat(rows.relu_() if relu else rows, index, self.colours)
 
     def _windows(self, views: list[Tensor]) -> tuple[Tensor, Tensor]:

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from scsa_core.attention import RegionIndex, continuous_attention, sparse_attention
 from scsa_core.backbones.base import Checkpoint, no_checkpoint
+from scsa_core.products import linear
 
 ROWS = 4096  # tokens worked through at once where each is on its own
 _PARTS = {"query": 0, "key": 1, "value": 2}
@@ -49,13 +50,12 @@ class Attention(nn.Module):
         """(N, C) -> (H, N, C / H)."""
         width = self.in_proj_weight.shape[1]
         rows = slice(_PARTS[part] * width, (_PARTS[part] + 1) * width)
-        projected = F.linear(x, self.in_proj_weight[rows], self.in_proj_bias[rows])
+        projected = linear(x, self.in_proj_weight[rows], self.in_proj_bias[rows])
         return projected.view(len(x), self.heads, -1).transpose(0, 1)
 
     def _out(self, heads: Tensor) -> Tensor:
         """(H, N, C / H) -> (N, C)."""
-        out: Tensor = self.out_proj(heads.transpose(0, 1).flatten(1))
-        return out
+        return linear(heads.transpose(0, 1).flatten(1), self.out_proj.weight, self.out_proj.bias)
 
     def plain(self, query: Tensor, key: Tensor, value: Tensor, checkpoint: Checkpoint = no_checkpoint) -> Tensor:
         """Every query (N, C) sees every key (M, C): (N, C)."""
@@ -103,7 +103,8 @@ class _Layer(nn.Module):
         out = torch.empty_like(x)
         for start in range(0, len(x), ROWS):
             rows = x[start : start + ROWS]
-            out[start : start + ROWS] = norm(rows + self.linear2(F.relu_(self.linear1(rows))))
+            hidden = F.relu_(linear(rows, self.linear1.weight, self.linear1.bias))
+            out[start : start + ROWS] = norm(rows + linear(hidden, self.linear2.weight, self.linear2.bias))
         return out
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from scsa_core import nearest as module
+from scsa_core import products
 from scsa_core.attention import RegionIndex, sparse_attention
 from scsa_core.errors import Cancelled
 from scsa_core.nearest import COLUMNS, ROWS, nearest, worth_tiling
@@ -52,14 +52,13 @@ def test_it_can_be_stopped_between_tiles():
     assert len(calls) == 4
 
 
-def test_it_serves_large_float32_blocks_on_such_processors_only(monkeypatch):
-    query = torch.zeros(1, 8, 64)
-    monkeypatch.setattr(module, "_convolves_faster", lambda: True)
-    assert worth_tiling(query, ROWS, COLUMNS)
-    assert not worth_tiling(query, ROWS - 1, COLUMNS) and not worth_tiling(query, ROWS, COLUMNS - 1)
-    assert not worth_tiling(query[..., :32], ROWS, COLUMNS) and not worth_tiling(query.double(), ROWS, COLUMNS)
-    monkeypatch.setattr(module, "_convolves_faster", lambda: False)
-    assert not worth_tiling(query, ROWS, COLUMNS)
+def test_it_serves_whole_tiles_on_such_processors_only(monkeypatch):
+    query = torch.zeros(ROWS, 64)
+    monkeypatch.setattr(products, "convolves_faster", lambda: True)
+    assert worth_tiling(query, COLUMNS)
+    assert not worth_tiling(query[1:], COLUMNS) and not worth_tiling(query, COLUMNS - 1) and not worth_tiling(query.double(), COLUMNS)
+    monkeypatch.setattr(products, "convolves_faster", lambda: False)
+    assert not worth_tiling(query, COLUMNS)
 
 
 def test_sparse_attention_is_the_same_with_it(monkeypatch):
@@ -68,6 +67,6 @@ def test_sparse_attention_is_the_same_with_it(monkeypatch):
     index = RegionIndex.whole(query.shape[1], key.shape[1])
     outcomes = []
     for faster in (False, True):
-        monkeypatch.setattr(module, "_convolves_faster", lambda faster=faster: faster)
+        monkeypatch.setattr(products, "convolves_faster", lambda faster=faster: faster)
         outcomes.append(sparse_attention(query, key, value, index, 0.05))
     assert float((outcomes[0] == outcomes[1]).all(-1).float().mean()) > 0.998  # but for ties within rounding
