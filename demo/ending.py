@@ -52,7 +52,7 @@ class Ending:
         log.info("stopping")
         try:
             if self.demo is not None:
-                self.demo.close(verbose=False)  # no new requests; those under way get up to five seconds
+                close(self.demo)  # no new requests; those under way get up to five seconds
             for tunnel in CURRENT_TUNNELS:
                 tunnel.kill()
             log.info("stopped")
@@ -60,3 +60,16 @@ class Ending:
                 stream.flush()
         finally:
             os._exit(0)  # not by `sys.exit`, which would wait for the renders' threads
+
+
+def close(demo: Any) -> None:
+    """Close a launched app, from any thread.
+
+    Gradio wakes those who wait for its end from outside their loop. Where one of them leaves at
+    that moment it stops half way, with the event set and the server still open: then once more.
+    """
+    try:
+        demo.close(verbose=False)
+    except RuntimeError:
+        demo.is_running = True  # or it would take itself for closed
+        demo.close(verbose=False)

@@ -98,11 +98,12 @@ def browser():
 def host(tmp_path_factory):
     """A page with nothing but the painter."""
     chromium_path()
+    from demo.ending import close
     from tests.browser.painter_page import Host
 
     made = Host(tmp_path_factory.mktemp("painter"))
     yield made
-    made.demo.close()
+    close(made.demo)
 
 
 @pytest.fixture

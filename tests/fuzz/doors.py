@@ -26,6 +26,7 @@ from pydantic import ValidationError
 
 from demo.app import build_demo, launch_options
 from demo.desk import INPUTS, RESTORED, Desk, Values
+from demo.ending import close
 from demo.faults import TALLY
 from demo.knobs import SLIDERS
 from demo.painter import PainterModel, from_label_maps
@@ -272,7 +273,7 @@ class _Site:
 
     def close(self) -> None:
         self.client.close()
-        self.demo.close()
+        close(self.demo)
 
     def send(self, name: str, rng: random.Random) -> Ended:
         plan = payloads.payload(name, rng, self.config, self.uploaded)

@@ -15,6 +15,7 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 
 from demo.app import build_demo, launch_options
+from demo.ending import close
 from demo.settings import Settings
 from demo.startup import be_patient
 from scsa_core.cli import main
@@ -33,7 +34,7 @@ def site(tmp_path_factory):
         demo = build_demo(settings).queue(default_concurrency_limit=None)
         _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, **launch_options(settings, host="127.0.0.1"))
         yield url, folder
-        demo.close()
+        close(demo)
 
 
 def connect(site, downloads):

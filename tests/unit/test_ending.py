@@ -12,8 +12,11 @@ import threading
 import time
 from pathlib import Path
 
+import gradio as gr
 import httpx
+import pytest
 
+from demo.ending import close
 from scsa_core.study.records import Design, PairPictures
 from scsa_core.study.store import Store
 
@@ -115,3 +118,25 @@ def test_sigterm_under_load_loses_nothing_that_was_acknowledged(tmp_path):
         app.kill()
         app.wait()
         store.close()
+
+
+def test_an_app_that_gradio_left_half_closed_is_closed_all_the_same(monkeypatch):
+    """Its event wakes those who wait from outside their loop, and fails where one of them leaves meanwhile."""
+    with gr.Blocks() as demo:
+        gr.Markdown("here")
+    _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1")
+    assert httpx.get(url, trust_env=False).status_code == 200
+    failed = []
+    wake = demo.app.stop_event.set
+
+    def once():
+        wake()
+        if not failed:
+            failed.append(1)
+            raise RuntimeError("deque mutated during iteration")
+
+    monkeypatch.setattr(demo.app.stop_event, "set", once)
+    close(demo)
+    assert failed and not demo.is_running
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(url, trust_env=False)

@@ -20,6 +20,7 @@ from PIL import Image, PngImagePlugin
 
 from demo.app import build_demo, launch_options
 from demo.component import WebComponent
+from demo.ending import close
 from demo.exchange import accept
 from demo.files import Pictures
 from demo.metrics import Watch
@@ -52,7 +53,7 @@ def site(tmp_path_factory):
         try:
             yield demo, folder, httpx.Client(base_url=demo.local_url, timeout=60)
         finally:
-            demo.close()
+            close(demo)
 
 
 def png(**text):
