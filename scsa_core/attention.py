@@ -264,12 +264,12 @@ def _winners(
     query: Tensor, key: Tensor, block: Block, scale: float, checkpoint: Callable[[], None] | None
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Chunks of a block: query numbers (c,) and which of the block's keys has the largest logit, (L, c, 1)."""
-    alone = query.shape[:-2].numel() == 1
-    if alone and scale > 0 and worth_tiling(query.reshape(query.shape[-2:])[: len(block.queries)], len(block.keys)):
-        q, k = (x.reshape(x.shape[-2:])[at] for x, at in ((query, block.queries), (key, block.keys)))
-        for rows, winner in nearest(q, k, checkpoint):
-            yield block.queries[rows], winner.view(*query.shape[:-2], -1, 1)
-        return
+    if query.shape[:-2].numel() == 1 and scale > 0:
+        q, k = query.reshape(query.shape[-2:]), key.reshape(key.shape[-2:])
+        if worth_tiling(q[: len(block.queries)], len(block.keys)):
+            for rows, winner in nearest(q[block.queries], k[block.keys], checkpoint):
+                yield block.queries[rows], winner.view(*query.shape[:-2], -1, 1)
+            return
     for at, logits in _logits(query, key, block, scale, checkpoint):
         yield at, logits.argmax(-1, keepdim=True)
 

@@ -74,6 +74,7 @@ class _Run:
         self.timings: dict[str, float] = {}
         self.started = 0.0  # of the current stage
         self.reused = False  # whether the current stage took something from the cache
+        self.cold = False  # whether a picture had to be encoded
 
     def checkpoint(self, fraction: float | None = None, picture: Tensor | None = None) -> None:
         """What families call between pieces of work: see `backbones.base.Checkpoint`."""
@@ -182,7 +183,7 @@ class Engine:
             raise _out_of_memory(request) from error
         finally:
             if run.timings.keys() - {"load_model", "finish"}:  # something was computed
-                self._tidy(plan)
+                self._tidy(plan, run)
             self._computing.release()
         run.timings["total"] = time.perf_counter() - started
         if progress is not None:
@@ -261,9 +262,8 @@ class Engine:
         if painted is None:
             prepared = self._cache.get(keys["match"])
             if prepared is None:
-                cold = any(keys[f"encode_{which}"] not in self._cache for which in ("content", "style"))
                 prepared = self._prepare(request, model, plan, keys, maps, run)
-                self._tidy(plan, now=cold)  # what matching held, before the decoder asks for more
+                self._tidy(plan, run)  # what matching held, before the decoder asks for more
             with run.stage("paint"):
                 painted = model.render(prepared, knobs, request.method, run.checkpoint)
                 self._measure(request, "paint", run, plan.content_padded)
@@ -283,11 +283,11 @@ class Engine:
     ) -> Any:
         knobs = request.knobs
         assert knobs is not None
-        features, cold = {}, False
+        features = {}
         for which in ("content", "style"):
             stage = f"encode_{which}"
             with run.stage(stage):
-                cold = cold or keys[stage] not in self._cache
+                run.cold = run.cold or keys[stage] not in self._cache
                 picture = partial(self._picture, request, which, plan)
                 features[which] = self._cached(keys[stage], partial(_encode, request, model, plan, picture, which, run), run)
                 self._measure(request, stage, run, plan.sizes(which)[1])
@@ -313,21 +313,21 @@ class Engine:
                 soft_borders=0.0 if request.reference else knobs.soft_borders,
                 grid_labels=_reference_grids(request, maps) if request.reference else {},
             )
-        self._tidy(plan, now=cold)
+        self._tidy(plan, run)
         with run.stage("match"):
             prepared = model.prepare(pair, preparation_of(request.method), run.checkpoint)
             self._measure(request, "match", run, plan.content_padded, plan.style_padded)
         self._cache.put(keys["match"], prepared, prepared.nbytes)
         return prepared
 
-    def _tidy(self, plan: Plan, *, now: bool = False) -> None:
-        """Return freed memory to the system: `now`, in a large render, or when that was not done for a while.
+    def _tidy(self, plan: Plan, run: _Run) -> None:
+        """Return freed memory to the system: in a cold render, in a large one, or when that was not done for a while.
 
         Pages that are given back must be had again: in the quick renders that follow a knob or a
         stroke on a small picture that was a seventh of the time, for some 80 MB.
         """
         due = time.monotonic() - self._tidied > TIDY_SECONDS
-        if now or due or megapixels(plan.content_padded) > TIDY_ABOVE:
+        if run.cold or due or megapixels(plan.content_padded) > TIDY_ABOVE:
             give_back()
             self._tidied = time.monotonic()
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from scsa_core.backbones.base import Checkpoint, no_checkpoint
 from scsa_core.backbones.vgg import ConvSpec, ConvStack
-from scsa_core.products import by_convolution, linear
+from scsa_core.products import WIDTH, by_convolution, linear
 
 MOST_COLOURS = 256
 DENSE_ABOVE = 0.45  # share of pixels that lie near borders: beyond, plain convolutions are quicker
@@ -79,7 +79,7 @@ class Flat:
         alone = torch.arange(self.colours, device=around.device)[:, None].expand(-1, 9)
         around = torch.cat([alone, around])
         rows = weight.new_empty(len(around), weight.shape[0])
-        step = max(1, GATHERED // matrix.shape[0] // 8 * 8)
+        step = max(1, GATHERED // matrix.shape[0] // WIDTH * WIDTH)
         for start in range(0, len(around), step):
             gathered = self.rows[around[start : start + step].flatten()].view(-1, matrix.shape[0])
             if len(gathered) == step and by_convolution(gathered, weight.shape[0]):  # other sizes would each be compiled first
