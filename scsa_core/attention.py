@@ -260,6 +260,18 @@ def sparse_attention(
     return out
 
 
+def sparse_winners(
+    query: Tensor, key: Tensor, index: RegionIndex, scale: float = 1.0, checkpoint: Callable[[], None] | None = None
+) -> Tensor:
+    """Which key SSA takes for every query: (1, N, D), (1, M, D) -> (N,) int64. 0 where a block attends to all equally."""
+    out = torch.zeros(query.shape[-2], dtype=torch.int64, device=query.device)
+    for block in index.blocks:
+        if not block.uniform:
+            for at, winner in _winners(query, key, block, scale, checkpoint):
+                out[at] = block.keys[winner.flatten()]
+    return out
+
+
 def _winners(
     query: Tensor, key: Tensor, block: Block, scale: float, checkpoint: Callable[[], None] | None
 ) -> Iterator[tuple[Tensor, Tensor]]:

@@ -92,8 +92,7 @@ class AttentionLevel(nn.Module):
             sca = continuous_attention(map_query, map_key, value, index, self.scale, checkpoint)
         else:
             sca = self._continuous(content_map, style_map, value, content_labels, style_labels, links, fallback, checkpoint)
-        query, key = self._tokens("f", mvn(content)), self._tokens("g", mvn(style))
-        ssa = sparse_attention(query, key, value, index, self.scale, checkpoint)
+        ssa = self.sparse(content, style, value, index, checkpoint)
         return Attended(content, self._picture(sca, content), self._picture(ssa, content))
 
     def _continuous(
@@ -108,6 +107,11 @@ class AttentionLevel(nn.Module):
         means = keys.means(value[0])[None]
         out = continuous_attention(query, key, means, index, self.scale, checkpoint, keys.counts)
         return out[:, queries.which]
+
+    def sparse(self, content: Tensor, style: Tensor, value: Tensor, index: RegionIndex, checkpoint: Checkpoint) -> Tensor:
+        """SSA: (1, N, C), from features (1, C, h, w), the value (1, M, C) and the index."""
+        query, key = self._tokens("f", mvn(content)), self._tokens("g", mvn(style))
+        return sparse_attention(query, key, value, index, self.scale, checkpoint)
 
     def _project(self, name: str, rows: Tensor) -> Tensor:
         """What the 1x1 convolution makes of single tokens: (n, C) -> (n, C)."""

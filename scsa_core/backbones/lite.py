@@ -1,7 +1,7 @@
 """`lite`: the model that ships. VGG-16 to relu4_1, one SCSA level, a decoder trained here.
 
-The attention is SANet's with identities for its projections and a fixed logit scale; the
-decoder's input and finer layers take the style's region statistics, and at relu3_1 a share of
+The attention is SANet's with identities for its projections and a fixed logit scale, its SSA
+on windows of tokens (patches.py); the decoder's input and finer layers take the style's region statistics, and at relu3_1 a share of
 the content's own features, so that edges stay where they are (align.py). The decoder's input is
 divided by the sum of the weights, so it stays a convex mixture of features whatever α is.
 """
@@ -12,6 +12,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -21,11 +22,13 @@ from scsa_core.backbones import align
 from scsa_core.backbones.base import BackboneInfo, Capabilities, Checkpoint, Features, Pair, alphas, no_checkpoint
 from scsa_core.backbones.encoded import encoded
 from scsa_core.backbones.flat import encode_flat
-from scsa_core.backbones.level import Attended, AttentionLevel
+from scsa_core.backbones.level import Attended
 from scsa_core.backbones.lite_decoder import LiteDecoder
+from scsa_core.backbones.patches import PatchLevel
 from scsa_core.backbones.sanet import pair_labels, soften_all
 from scsa_core.backbones.strips import PIXELS, in_strips
 from scsa_core.backbones.vgg import ConvStack, caffe_vgg16
+from scsa_core.errors import CheckpointCorrupt, CheckpointMismatch
 from scsa_core.knobs import Knobs, Method
 from scsa_core.precision import convolution_dtype
 
@@ -35,9 +38,11 @@ DECODER_HALO = 4  # rows: a stage sees 3 beyond its own
 _SPARED = {"relu1_1": torch.float16, "relu2_1": torch.float16}
 """Layers of large styles that are kept for their moments only."""
 TAP = "relu4_1"
+CHANNELS = 512
 VGG_SHARDS = 4
 FILES = (
     ("lite", "decoder.safetensors"),
+    ("lite", "basis.safetensors"),
     *(("vgg16", f"vgg16-{k:05d}-of-{VGG_SHARDS:05d}.safetensors") for k in range(1, VGG_SHARDS + 1)),
 )
 
@@ -68,16 +73,29 @@ class Painted:
         return self.level.nbytes + self.detail.nbytes + (self.alignment.nbytes if self.alignment else 0)
 
 
+def read_basis(path: Path) -> Tensor:
+    """(512, d) float32: what SSA compares windows in. Raises CheckpointMissing, -Corrupt or -Mismatch."""
+    found = checkpoints.read_tensors(path)
+    basis = found.get("basis")
+    if basis is None or basis.dim() != 2 or basis.shape[0] != CHANNELS:
+        raise CheckpointMismatch("this file does not hold lite's basis", hint="Fetch the project again.")
+    if not torch.isfinite(basis).all():
+        raise CheckpointCorrupt("lite's basis holds values that are not finite", hint="Fetch the file again.")
+    return basis.float()
+
+
 class Lite:
     """See `base.Backbone`."""
 
     info = INFO
 
-    def __init__(self, encoder: ConvStack, decoder: LiteDecoder, fingerprint: str, dtype: torch.dtype = torch.float32) -> None:
+    def __init__(
+        self, encoder: ConvStack, decoder: LiteDecoder, basis: Tensor, fingerprint: str, dtype: torch.dtype = torch.float32
+    ) -> None:
         self.encoder, self.decoder, self.dtype = encoder.to(dtype), decoder.to(dtype), dtype
         self.fingerprint = f"{fingerprint}-{str(dtype).removeprefix('torch.')}"
         decoder.picture.float()  # the last convolution's rounding would be seen
-        self.attention = AttentionLevel(512, learned=False, scale=LOGIT_SCALE)
+        self.attention = PatchLevel(basis, LOGIT_SCALE)
         for module in (encoder, decoder, self.attention):
             module.requires_grad_(False).eval().to(memory_format=torch.channels_last)
 
@@ -86,12 +104,14 @@ class Lite:
         """From the shipped files. Raises CheckpointMissing, -Corrupt or -Mismatch."""
         path = checkpoints.find(*FILES[0])
         scale = json.loads(checkpoints.read_metadata(path)["encoder_scale"])
-        shards = checkpoints.find(*FILES[1]).parent
+        basis = read_basis(checkpoints.find(*FILES[1]))
+        shards = checkpoints.find(*FILES[2]).parent
         encoder = caffe_vgg16(checkpoints.read_shards(shards, "vgg16"), scale, TAP)
         decoder = LiteDecoder()
         checkpoints.load_into(decoder, checkpoints.read_tensors(path), "Lite's decoder")
         files = [checkpoints.find(*file) for file in FILES]
-        return cls(encoder.to(device), decoder.to(device), checkpoints.fingerprint(files), convolution_dtype(device))
+        fingerprint = checkpoints.fingerprint(files)
+        return cls(encoder.to(device), decoder.to(device), basis.to(device), fingerprint, convolution_dtype(device))
 
     def encode(self, picture: Tensor, *, role: str, checkpoint: Checkpoint = no_checkpoint) -> Features:
         if role == "map":

@@ -14,27 +14,47 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from scsa_core import checkpoints
+from scsa_core.backbones.lite import read_basis
 from scsa_core.backbones.lite_decoder import LiteDecoder
-from scsa_core.training import data, ridge
+from scsa_core.training import data, directions, ridge
 from scsa_core.training.train import PLANS, Trainer
 
 
-def _start(args: argparse.Namespace, weights: dict[str, torch.Tensor]) -> None:
+def _batches(args: argparse.Namespace) -> list[torch.Tensor]:
+    """Some photographs and all paintings, eight at a time, (8, 3, 192, 192)."""
     rng = random.Random(0)
     files = data.picture_files(args.photos)[:260] + data.picture_files(args.paintings)
     rng.shuffle(files)
     files = files[: len(files) // 8 * 8]
     squares = [data.centre_square(f, 192) for f in files]
-    batches = [torch.stack(squares[i : i + 8]).contiguous(memory_format=torch.channels_last) for i in range(0, len(squares), 8)]
+    return [torch.stack(squares[i : i + 8]).contiguous(memory_format=torch.channels_last) for i in range(0, len(squares), 8)]
+
+
+def _start(args: argparse.Namespace, weights: dict[str, torch.Tensor]) -> None:
+    batches = _batches(args)
     scale = ridge.measure_scale(weights, batches[:6])
     decoder = ridge.fit(ridge.encoder_for(weights, scale), batches)
     save_file(decoder.state_dict(), args.out / "ridge.safetensors", {"encoder_scale": json.dumps(scale)})
 
 
+def _basis(args: argparse.Namespace, weights: dict[str, torch.Tensor]) -> None:
+    encoder = ridge.encoder_for(weights, _scale(args), "relu4_1")
+    save_file({"basis": directions.principal(encoder, _batches(args)).half()}, args.out / "basis.safetensors", {"format": "pt"})
+
+
+def _scale(args: argparse.Namespace) -> dict[str, float]:
+    """Mean activations of the encoder's layers, from the decoder to begin with."""
+    with safe_open(_beginning(args), "pt") as f:
+        scale: dict[str, float] = json.loads(f.metadata()["encoder_scale"])
+    return scale
+
+
+def _beginning(args: argparse.Namespace) -> Path:
+    return Path(args.start or args.out / "ridge.safetensors")
+
+
 def _train(args: argparse.Namespace, weights: dict[str, torch.Tensor]) -> None:
-    start = args.start or args.out / "ridge.safetensors"
-    with safe_open(start, "pt") as f:
-        scale = json.loads(f.metadata()["encoder_scale"])
+    start, scale = _beginning(args), _scale(args)
     plan = PLANS[args.phase]
     if args.steps:
         plan = dataclasses.replace(plan, steps=args.steps)
@@ -54,7 +74,9 @@ def _train(args: argparse.Namespace, weights: dict[str, torch.Tensor]) -> None:
     paintings = data.Crops(data.picture_files(args.paintings), 320, rng, device)
     encoder = ridge.encoder_for(weights, scale, "relu5_1").to(device)
     decoder.to(device)
-    trainer = Trainer(plan, encoder, decoder, photos, paintings, args.out)
+    own_basis = args.out / "basis.safetensors"
+    basis = read_basis(own_basis if own_basis.exists() else checkpoints.find("lite", "basis.safetensors")).to(device)
+    trainer = Trainer(plan, encoder, decoder, basis, photos, paintings, args.out)
     own, before = args.out / f"{args.phase}.pt", args.out / "reconstruct.pt"
     if own.exists():
         trainer.load(own)
@@ -66,8 +88,7 @@ def _train(args: argparse.Namespace, weights: dict[str, torch.Tensor]) -> None:
 
 
 def _export(args: argparse.Namespace) -> None:
-    with safe_open(args.start or args.out / "ridge.safetensors", "pt") as f:
-        scale = f.metadata()["encoder_scale"]
+    scale = json.dumps(_scale(args))
     state = torch.load(args.out / f"{args.phase}.pt", weights_only=True, map_location="cpu")
     half = {k: v.half().contiguous() for k, v in state["average"].items()}
     meta = {"format": "pt", "encoder_scale": scale, "phase": args.phase, "steps": str(state["step"])}
@@ -76,7 +97,7 @@ def _export(args: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m scsa_core.training", description=__doc__)
-    parser.add_argument("command", choices=("start", "train", "export"))
+    parser.add_argument("command", choices=("start", "basis", "train", "export"))
     parser.add_argument("--photos", type=Path)
     parser.add_argument("--paintings", type=Path)
     parser.add_argument("--vgg", type=Path, help="safetensors with torchvision's VGG-16 keys, Caffe convention (default: the shipped)")
@@ -96,7 +117,7 @@ def main() -> None:
         return
     shipped = checkpoints.find("vgg16", "vgg16-00001-of-00004.safetensors").parent
     weights = load_file(args.vgg) if args.vgg else checkpoints.read_shards(shipped, "vgg16")
-    _start(args, weights) if args.command == "start" else _train(args, weights)
+    {"start": _start, "basis": _basis, "train": _train}[args.command](args, weights)
 
 
 if __name__ == "__main__":

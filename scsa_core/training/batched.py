@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from scsa_core.attention import mvn
-from scsa_core.backbones import align
+from scsa_core.backbones import align, patches
 from scsa_core.training.regions import Regions
 
 Statistics = tuple[Tensor, Tensor]
@@ -44,13 +44,19 @@ def semantic_adain(content: Tensor, style: Tensor, mine: Regions, theirs: Region
     return content * spread(mine.hot, gain) + spread(mine.hot, shift)
 
 
-def attend(content: Tensor, style: Tensor, mine: Regions, theirs: Regions, sharp: Tensor) -> tuple[Tensor, Tensor]:
-    """(SCA, SSA) of (B, C, h, w) features, on the pictures' own features. sharp (B,): the logit scale of SCA."""
+def attend(content: Tensor, style: Tensor, mine: Regions, theirs: Regions, sharp: Tensor, basis: Tensor) -> tuple[Tensor, Tensor]:
+    """(SCA, SSA) of (B, C, h, w) features, on the pictures' own features. sharp (B,): the logit scale of SCA; basis: of SSA's windows."""
     query, key, value = (x.flatten(2).transpose(1, 2) for x in (mvn(content), mvn(style), style))
     logits = query @ key.transpose(1, 2)  # (B, N, M)
-    allowed = torch.einsum("brn,brm->bnm", mine.hot.flatten(2), theirs.or_whole().hot.flatten(2)) > 0
-    winner = logits.masked_fill(~allowed, float("-inf")).argmax(2)
-    ssa = value.gather(1, winner[..., None].expand(-1, -1, value.shape[2]))
+    sources = theirs.or_whole().hot
+    allowed = torch.einsum("brn,brm->bnm", mine.hot.flatten(2), sources.flatten(2)) > 0
+    around, among = (patches.windows(patches.projected(mvn(x), basis)) for x in (content, style))
+    winner = (around @ among.transpose(1, 2)).masked_fill(~allowed, float("-inf")).argmax(2)
+    own = mine.hot.argmax(1)  # (B, h, w)
+    lacking = ~theirs.there  # (B, R): they share a source, the whole style, so they are one block
+    alone = lacking.gather(1, own.flatten(1)).view_as(own)
+    own = torch.where(alone, lacking.float().argmax(1)[:, None, None], own)
+    ssa = torch.stack([patches.overlaid(*each) for each in zip(value, winner, own, sources > 0, strict=True)])
     sca = (logits * sharp[:, None, None]).masked_fill(~allowed, float("-inf")).softmax(2) @ value
     sca, ssa = (x.transpose(1, 2).reshape(content.shape) for x in (sca, ssa))
     return sca, ssa

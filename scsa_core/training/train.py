@@ -83,8 +83,10 @@ def _in_full_precision(step: Callable[[Tensor], Tensor]) -> Callable[[Tensor], T
 class Trainer:
     """Owns decoder, moving average, optimiser and counters; `save` and `load` keep all of them."""
 
-    def __init__(self, plan: Plan, encoder: ConvStack, decoder: LiteDecoder, photos: Crops, paintings: Crops, folder: Path) -> None:
-        self.plan, self.encoder, self.folder = plan, encoder, folder
+    def __init__(
+        self, plan: Plan, encoder: ConvStack, decoder: LiteDecoder, basis: Tensor, photos: Crops, paintings: Crops, folder: Path
+    ) -> None:
+        self.plan, self.encoder, self.basis, self.folder = plan, encoder, basis, folder
         self.decoder = decoder.to(memory_format=torch.channels_last).train()
         self.average = {k: v.detach().clone() for k, v in decoder.named_parameters()}
         self.optimiser = torch.optim.Adam(decoder.parameters(), plan.rate, betas=(0.9, 0.99))
@@ -174,7 +176,7 @@ class Trainer:
         kept = drawn(lambda: float(self.rng.random() < 0.1))[:, None, None, None]
         c = torch.lerp(adapted, content, kept)
         sharp = drawn(lambda: 0.0 if self.rng.random() < 0.6 else LOGIT_SCALE * self.rng.random())
-        sca, ssa = batched.attend(c, style, mine, theirs, sharp)
+        sca, ssa = batched.attend(c, style, mine, theirs, sharp, self.basis)
         a1 = drawn(lambda: self.rng.uniform(0.1, 1.2))[:, None, None, None]
         a2 = drawn(lambda: self.rng.uniform(0.1, 2.0))[:, None, None, None]
         return (c + a1 * sca + a2 * ssa) / (1 + a1 + a2)
@@ -246,7 +248,7 @@ class Trainer:
         }  # fmt: skip
         torch.save(state, path.with_suffix(".part"))
         path.with_suffix(".part").rename(path)
-        sheet(self.encoder, self.average, self.pairs).save(self.folder / f"{self.plan.phase}-{self.step:05d}.jpg", quality=90)
+        sheet(self.encoder, self.average, self.basis, self.pairs).save(self.folder / f"{self.plan.phase}-{self.step:05d}.jpg", quality=90)
 
     def load(self, path: Path) -> None:
         """Go on from a file that `save` wrote."""

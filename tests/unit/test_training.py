@@ -12,13 +12,16 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from scsa_core import checkpoints
-from scsa_core.attention import RegionIndex, continuous_attention, mvn, semantic_adain, sparse_attention
+from scsa_core.attention import RegionIndex, continuous_attention, mvn, semantic_adain
 from scsa_core.backbones import align
+from scsa_core.backbones.base import no_checkpoint
+from scsa_core.backbones.lite import read_basis
 from scsa_core.backbones.lite_decoder import LiteDecoder
+from scsa_core.backbones.patches import PatchLevel
 from scsa_core.errors import CheckpointMismatch
 from scsa_core.metrics import cfsd
 from scsa_core.training import __main__ as command
-from scsa_core.training import batched, data, losses, ridge
+from scsa_core.training import batched, data, directions, losses, ridge
 from scsa_core.training.regions import Regions, joint_regions
 from scsa_core.training.train import PLANS, Trainer
 
@@ -46,7 +49,7 @@ def trainer(folders, vgg, phase, steps=4):
     rng = random.Random(0)
     torch.manual_seed(0)
     crops = [data.Crops(data.picture_files(folders / n), 64, rng) for n in ("photos", "paintings")]
-    return Trainer(plan, encoder, LiteDecoder(), *crops, folders / "run")
+    return Trainer(plan, encoder, LiteDecoder(), torch.linalg.qr(torch.randn(512, 4))[0], *crops, folders / "run")
 
 
 SCALE = {"1_1": 21, "1_2": 116, "2_1": 196, "2_2": 222, "3_1": 260, "3_2": 273, "3_3": 181, "4_1": 141, "4_2": 75, "4_3": 19, "5_1": 19}
@@ -162,6 +165,24 @@ def test_a_decoder_of_another_kind_is_refused(folders, vgg, monkeypatch):
         command.main()
 
 
+def test_the_basis_is_made_by_the_recipe(folders, vgg, monkeypatch):
+    for k in range(4, 8):  # eight pictures are a batch
+        (folders / "photos" / f"{k}.png").write_bytes((folders / "photos" / f"{k - 4}.png").read_bytes())
+    save_file({"x": torch.zeros(1)}, folders / "start.safetensors", {"encoder_scale": json.dumps({f"relu{k}": s for k, s in SCALE.items()})})
+    save_file(vgg, folders / "vgg.safetensors")
+    options = ["basis", "--start", "start.safetensors", "--vgg", "vgg.safetensors", "--photos", "photos", "--paintings", "paintings", "--out", "run"]
+    monkeypatch.chdir(folders)
+    monkeypatch.setattr("sys.argv", ["training", *options])
+    command.main()
+    basis = read_basis(folders / "run" / "basis.safetensors")
+    torch.testing.assert_close(basis.T @ basis, torch.eye(directions.COUNT), atol=1e-2, rtol=0)
+    encoder = ridge.encoder_for(vgg, {f"relu{k}": s for k, s in SCALE.items()}, "relu4_1")
+    pictures = torch.stack([data.centre_square(f, 192) for f in data.picture_files(folders / "photos")])
+    tokens = mvn(encoder(pictures, ("relu4_1",))["relu4_1"][:1])[0].flatten(1)
+    kept = (basis.T @ tokens).square().sum() / tokens.square().sum()
+    assert kept > 0.3  # of the variance, in 24 of 512 directions
+
+
 def test_joint_regions_give_the_same_number_to_the_same_thing():
     torch.manual_seed(0)
     texture = torch.randn(2, 8)
@@ -182,7 +203,8 @@ def test_many_pairs_at_once_are_treated_as_the_model_treats_each():
     regions = Regions.of(mine, 4), Regions.of(theirs, 4)
     moves = batched.Alignment(style, *regions)
     adapted = batched.semantic_adain(content["relu4_1"], style["relu4_1"], *regions)
-    sca, ssa = batched.attend(adapted, style["relu4_1"], *regions, torch.tensor([0.0, 0.3]))
+    attention = PatchLevel(torch.linalg.qr(torch.randn(12, 5))[0], 1.0)
+    sca, ssa = batched.attend(adapted, style["relu4_1"], *regions, torch.tensor([0.0, 0.3]), attention.basis)
     at_once = [moves.at(level, content[name], 0.8) for level, name in enumerate(align.LEVELS)]
     steps = moves.steps(content["relu3_1"], 0.8)
     for k, scale in enumerate((0.0, 0.3)):
@@ -192,8 +214,9 @@ def test_many_pairs_at_once_are_treated_as_the_model_treats_each():
         torch.testing.assert_close(adapted[k : k + 1], plain, rtol=1e-4, atol=1e-4)
         index = RegionIndex.build(labels[0].flatten(), labels[1].flatten())
         query, key, value = (x.flatten(2).transpose(1, 2) for x in (mvn(plain), mvn(s["relu4_1"]), s["relu4_1"]))
-        for mask, out in ((continuous_attention(query, key, value, index, scale), sca), (sparse_attention(query, key, value, index), ssa)):
-            torch.testing.assert_close(out[k].flatten(1).T, mask[0], rtol=1e-4, atol=1e-4)
+        swapped = attention.sparse(plain, s["relu4_1"], value, index, no_checkpoint)
+        for expected, out in ((continuous_attention(query, key, value, index, scale), sca), (swapped, ssa)):
+            torch.testing.assert_close(out[k].flatten(1).T, expected[0], rtol=1e-4, atol=1e-4)
         fine = [x.repeat_interleave(8, 0).repeat_interleave(8, 1) for x in labels]
         alone = align.build(s, *fine)
         for level, name in enumerate(align.LEVELS):
