@@ -29,7 +29,7 @@ POSITIONS = 1 << 13  # worked on at once: 2 MB of 64 channels
 GPU_POSITIONS = 1 << 20  # there every launch costs, and 256 MB do not
 LIMIT = 2.0  # deviations: what is rarer at relu3_1 is squeezed
 DETAIL = 0.5  # share of the content's own relu3_1: edges and faces survive, palette and grain stay the style's
-STRENGTH = 0.8  # how far statistics move at most: the rest is what keeps the relations between places
+STRENGTHS = (1.0, 0.5, 1.0, 1.0)  # how far statistics move at each level: at relu3_1 half, where the relations between places are
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,8 @@ class Alignment:
         return sum(w.nbytes for w in self.weights) + sum(t.nbytes for t in self.targets)
 
     def at(self, level: int, x: Tensor, strength: float = 1.0) -> Tensor:
-        return align(x, self.weights[level], self.targets[level], strength, squeezed=level == SHARED)
+        """x (1, C, H, W) with the style's moments, by `strength` (0 to 1) of the level's own share of the way."""
+        return align(x, self.weights[level], self.targets[level], STRENGTHS[level] * strength, squeezed=level == SHARED)
 
     def blend(self, x: Tensor, content: Tensor, strength: float = 1.0) -> Tensor:
         """The level SHARED with a share of the content's own layer, after it too took the style's statistics."""

@@ -170,7 +170,7 @@ class Lite:
         a1, a2 = (1.0, 0.0) if method == "baseline" else alphas(knobs, method)
         level = prepared.level
         x = (level.residual + a1 * level.sca + a2 * level.ssa) / (1 + a1 + a2)
-        strength = align.STRENGTH * min(1.0, a1 + a2)
+        strength = min(1.0, a1 + a2)
         if prepared.alignment is not None:
             x = prepared.alignment.at(0, x, strength)
         x = x.contiguous(memory_format=torch.channels_last)

@@ -73,7 +73,8 @@ class Alignment:
             self.targets.append(statistics(style[level], sources.at(factor)))
 
     def at(self, level: int, x: Tensor, strength: float = 1.0) -> Tensor:
-        """`align.align` at a level."""
+        """`align.Alignment.at`."""
+        strength *= align.STRENGTHS[level]
         weights, (to_mean, to_deviation) = self.weights[level], self.targets[level]
         mean, deviation = statistics(x, weights)
         if level == align.SHARED:

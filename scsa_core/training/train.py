@@ -143,9 +143,9 @@ class Trainer:
             mine, theirs = (Regions.of(each, max(counts)) for each in labels)
             moves = batched.Alignment(style, mine, theirs)
             target = self._attended(content["relu4_1"], style["relu4_1"], mine, theirs)
-            target = moves.at(0, target, align.STRENGTH)
+            target = moves.at(0, target)
         with _precision(self.device):
-            steps = [_in_full_precision(step) for step in moves.steps(content["relu3_1"], align.STRENGTH)]
+            steps = [_in_full_precision(step) for step in moves.steps(content["relu3_1"])]
             out = self.decoder(target, steps)
             g = self.encoder(out, LAYERS)
         outputs.append(out.float())
