@@ -1,9 +1,10 @@
 """`lite`: the model that ships. VGG-16 to relu4_1, one SCSA level, a decoder trained here.
 
 The attention is SANet's with identities for its projections and a fixed logit scale, its SSA
-on windows of tokens (patches.py); the decoder's input and finer layers take the style's region statistics, and at relu3_1 a share of
-the content's own features, so that edges stay where they are (align.py). The decoder's input is
-divided by the sum of the weights, so it stays a convex mixture of features whatever α is.
+on windows of tokens (patches.py); the decoder's input and finer layers take the style's region
+statistics, and at relu3_1 a share of the content's own features, so that edges stay where they
+are (align.py). The decoder's input is divided by the sum of the weights, so it stays a convex
+mixture of features whatever α is.
 """
 
 from __future__ import annotations
@@ -24,11 +25,10 @@ from scsa_core.backbones.encoded import encoded
 from scsa_core.backbones.flat import encode_flat
 from scsa_core.backbones.level import Attended
 from scsa_core.backbones.lite_decoder import LiteDecoder
-from scsa_core.backbones.patches import PatchLevel
+from scsa_core.backbones.patches import DIRECTIONS, PatchLevel
 from scsa_core.backbones.sanet import pair_labels, soften_all
 from scsa_core.backbones.strips import PIXELS, in_strips
 from scsa_core.backbones.vgg import ConvStack, caffe_vgg16
-from scsa_core.errors import CheckpointCorrupt, CheckpointMismatch
 from scsa_core.knobs import Knobs, Method
 from scsa_core.precision import convolution_dtype
 
@@ -74,14 +74,10 @@ class Painted:
 
 
 def read_basis(path: Path) -> Tensor:
-    """(512, d) float32: what SSA compares windows in. Raises CheckpointMissing, -Corrupt or -Mismatch."""
-    found = checkpoints.read_tensors(path)
-    basis = found.get("basis")
-    if basis is None or basis.dim() != 2 or basis.shape[0] != CHANNELS:
-        raise CheckpointMismatch("this file does not hold lite's basis", hint="Fetch the project again.")
-    if not torch.isfinite(basis).all():
-        raise CheckpointCorrupt("lite's basis holds values that are not finite", hint="Fetch the file again.")
-    return basis.float()
+    """(512, 24) float32: what SSA compares windows in. Raises CheckpointMissing, -Corrupt or -Mismatch."""
+    level = PatchLevel(torch.zeros(CHANNELS, DIRECTIONS), LOGIT_SCALE)
+    checkpoints.load_into(level, checkpoints.read_tensors(path), "lite's basis")
+    return level.basis
 
 
 class Lite:

@@ -19,6 +19,7 @@ from scsa_core.backbones.base import Checkpoint
 from scsa_core.backbones.level import AttentionLevel
 
 REACH = 2  # tokens around the middle one: windows of 5 x 5
+DIRECTIONS = 24  # of the shipped basis: 16 lose 0.2 points of SSL, 32 and 64 gain at most that
 
 
 class PatchLevel(AttentionLevel):

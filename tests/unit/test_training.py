@@ -13,15 +13,14 @@ from safetensors.torch import save_file
 
 from scsa_core import checkpoints
 from scsa_core.attention import RegionIndex, continuous_attention, mvn, semantic_adain
-from scsa_core.backbones import align
+from scsa_core.backbones import align, patches
 from scsa_core.backbones.base import no_checkpoint
 from scsa_core.backbones.lite import read_basis
 from scsa_core.backbones.lite_decoder import LiteDecoder
-from scsa_core.backbones.patches import PatchLevel
 from scsa_core.errors import CheckpointMismatch
 from scsa_core.metrics import cfsd
 from scsa_core.training import __main__ as command
-from scsa_core.training import batched, data, directions, losses, ridge
+from scsa_core.training import batched, data, losses, ridge
 from scsa_core.training.regions import Regions, joint_regions
 from scsa_core.training.train import PLANS, Trainer
 
@@ -175,7 +174,7 @@ def test_the_basis_is_made_by_the_recipe(folders, vgg, monkeypatch):
     monkeypatch.setattr("sys.argv", ["training", *options])
     command.main()
     basis = read_basis(folders / "run" / "basis.safetensors")
-    torch.testing.assert_close(basis.T @ basis, torch.eye(directions.COUNT), atol=1e-2, rtol=0)
+    torch.testing.assert_close(basis.T @ basis, torch.eye(patches.DIRECTIONS), atol=1e-2, rtol=0)
     encoder = ridge.encoder_for(vgg, {f"relu{k}": s for k, s in SCALE.items()}, "relu4_1")
     pictures = torch.stack([data.centre_square(f, 192) for f in data.picture_files(folders / "photos")])
     tokens = mvn(encoder(pictures, ("relu4_1",))["relu4_1"][:1])[0].flatten(1)
@@ -203,7 +202,7 @@ def test_many_pairs_at_once_are_treated_as_the_model_treats_each():
     regions = Regions.of(mine, 4), Regions.of(theirs, 4)
     moves = batched.Alignment(style, *regions)
     adapted = batched.semantic_adain(content["relu4_1"], style["relu4_1"], *regions)
-    attention = PatchLevel(torch.linalg.qr(torch.randn(12, 5))[0], 1.0)
+    attention = patches.PatchLevel(torch.linalg.qr(torch.randn(12, 5))[0], 1.0)
     sca, ssa = batched.attend(adapted, style["relu4_1"], *regions, torch.tensor([0.0, 0.3]), attention.basis)
     at_once = [moves.at(level, content[name], 0.8) for level, name in enumerate(align.LEVELS)]
     steps = moves.steps(content["relu3_1"], 0.8)
