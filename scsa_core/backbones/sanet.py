@@ -8,7 +8,6 @@ Files, by their published names: `vgg_normalised.pth` (the whole encoder as one 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -62,22 +61,14 @@ class Transform(nn.Module):
         self.sanet4_1, self.sanet5_1 = AttentionLevel(planes), AttentionLevel(planes)
         self.merge_conv = ReflectedConv(planes, planes)
 
-    def merge(self, fine: Tensor, coarse: Tensor, *, bias: bool) -> Tensor:
-        """merge_conv(fine + up2(coarse)), nearest; without its bias when another summand carries it."""
-        x = fine + F.interpolate(coarse, scale_factor=2, mode="nearest")
-        out: Tensor = self.merge_conv(x)
-        return out if bias else out - self.merge_conv.bias[None, :, None, None]  # type: ignore[index]
 
+def joined(fine: Attended, coarse: Attended) -> Attended:
+    """Both levels as one, (1, 512, h, w) each: the coarse one doubled, nearest. What `merge_conv` takes is linear in α."""
 
-@dataclass(frozen=True)
-class Merged:
-    """The decoder's input, linear in α: residual + α₁ sca + α₂ ssa, each (1, 512, h, w)."""
+    def pair(a: Tensor, b: Tensor) -> Tensor:
+        return a + F.interpolate(b, scale_factor=2, mode="nearest")
 
-    levels: Attended
-
-    @property
-    def nbytes(self) -> int:
-        return self.levels.nbytes
+    return Attended(pair(fine.residual, coarse.residual), pair(fine.sca, coarse.sca), pair(fine.ssa, coarse.ssa))
 
 
 class SANet:
@@ -125,13 +116,9 @@ class SANet:
             out = encoded(self.encoder, picture, TAPS, ENCODER_HALO, checkpoint)
         return {tap: out[tap].float().contiguous() for tap in TAPS}
 
-    def prepare(self, pair: Pair, method: Method, checkpoint: Checkpoint = no_checkpoint) -> Merged:
-        levels = [self._level(pair, tap, method, checkpoint) for tap in TAPS]
-        merged = [
-            self.transform.merge(getattr(levels[0], part), getattr(levels[1], part), bias=part == "residual")
-            for part in ("residual", "sca", "ssa")
-        ]
-        return Merged(Attended(*merged))
+    def prepare(self, pair: Pair, method: Method, checkpoint: Checkpoint = no_checkpoint) -> Attended:
+        fine, coarse = (self._level(pair, tap, method, checkpoint) for tap in TAPS)
+        return joined(fine, coarse)
 
     def _level(self, pair: Pair, tap: str, method: Method, checkpoint: Checkpoint) -> Attended:
         attention: AttentionLevel = self.transform.get_submodule(f"sanet{tap[-3:]}")  # type: ignore[assignment]
@@ -154,9 +141,9 @@ class SANet:
         )
         return soften_all(out, labels[0], pair.soft_borders)
 
-    def render(self, prepared: Merged, knobs: Knobs, method: Method, checkpoint: Checkpoint = no_checkpoint) -> Tensor:
+    def render(self, prepared: Attended, knobs: Knobs, method: Method, checkpoint: Checkpoint = no_checkpoint) -> Tensor:
         checkpoint()
-        x = weighted(prepared.levels, knobs, method)
+        x = self.transform.merge_conv(weighted(prepared, knobs, method))
         return decode(self.decoder, x, checkpoint)
 
 
@@ -196,4 +183,4 @@ def weighted(x: Attended, knobs: Knobs, method: Method) -> Tensor:
     if method == "baseline":
         return x.residual + x.sca
     a1, a2 = alphas(knobs, method)
-    return x.residual + a1 * x.sca + a2 * x.ssa
+    return x.residual.add(x.sca, alpha=a1).add_(x.ssa, alpha=a2)

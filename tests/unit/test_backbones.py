@@ -4,11 +4,12 @@ import dataclasses
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from scsa_core.attention import RegionIndex, continuous_attention, mvn, semantic_adain, sparse_attention
 from scsa_core.backbones import sanet, stytr2
 from scsa_core.backbones.base import Pair, alphas, preparation_of
-from scsa_core.backbones.level import AttentionLevel, grid_labels, soften
+from scsa_core.backbones.level import Attended, AttentionLevel, grid_labels, soften
 from scsa_core.backbones.lite_decoder import LiteDecoder
 from scsa_core.backbones.transformer import Transformer
 from scsa_core.backbones.vgg import SANET_DECODER, VGG16, VGG19_NORMALISED, ConvStack, caffe_vgg16, until
@@ -156,13 +157,14 @@ def test_the_level_is_the_paper_equations():
             assert torch.allclose(mine, level.out_conv(theirs.transpose(1, 2).reshape(c.shape)), atol=1e-5)
 
 
-def test_merge_bias_enters_once():
+def test_both_levels_are_merged_once_whatever_alpha_is():
     transform = fill(sanet.Transform(8), 5)
-    fine, coarse = torch.rand(1, 8, 4, 4), torch.rand(1, 8, 2, 2)
+    levels = [Attended(*(torch.rand(1, 8, n, n) for _ in range(3))) for n in (4, 2)]
+    fine, coarse = (x.residual + 0.7 * x.sca + 0.3 * x.ssa for x in levels)
     with torch.inference_mode():
-        whole = transform.merge(fine + fine, coarse + coarse, bias=True)
-        parts = transform.merge(fine, coarse, bias=True) + transform.merge(fine, coarse, bias=False)
-    assert torch.allclose(whole, parts, atol=1e-5)
+        both = sanet.weighted(sanet.joined(*levels), Knobs(alpha1=0.7, alpha2=0.3), "scsa")
+        theirs = transform.merge_conv(fine + F.interpolate(coarse, scale_factor=2))
+        assert torch.allclose(transform.merge_conv(both), theirs, atol=1e-5)
 
 
 def test_soften_moves_only_tokens_near_a_border():
