@@ -15,13 +15,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-FEWEST_ROWS, FEWEST_COLUMNS = 512, 64  # below, setting up costs what is gained
+FEWEST_NUMBERS, FEWEST_COLUMNS = 1 << 18, 64  # of the rows; below, setting up costs what is gained
 WIDTH = 8  # of the picture that rows are laid out as
 
 
 def by_convolution(rows: Tensor, columns: int) -> bool:
     """Whether `linear` of rows (n, K) to so many columns goes by convolution: large, float32, such a processor, no gradient."""
-    large = rows.shape[0] >= FEWEST_ROWS and rows.shape[0] % WIDTH == 0 and min(rows.shape[1], columns) >= FEWEST_COLUMNS
+    large = rows.numel() >= FEWEST_NUMBERS and rows.shape[0] % WIDTH == 0 and min(rows.shape[1], columns) >= FEWEST_COLUMNS
     plain = rows.device.type == "cpu" and rows.dtype == torch.float32 and not rows.requires_grad
     return large and plain and convolves_faster()
 

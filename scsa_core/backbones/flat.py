@@ -8,7 +8,7 @@ rounding, for any number and shape of regions; no dense layer is ever in memory.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -53,7 +53,7 @@ class Flat:
 
     def dense(self) -> Tensor:
         """(1, C, H, W), channels last in memory."""
-        return self.rows[self.index.flatten()].view(1, *self.index.shape, -1).permute(0, 3, 1, 2)
+        return self.rows.index_select(0, self.index.flatten()).view(1, *self.index.shape, -1).permute(0, 3, 1, 2)
 
     def pooled(self) -> Flat:
         """2x2 maximum, rounding up."""
@@ -61,7 +61,8 @@ class Flat:
         across = torch.arange(0, width, 2), torch.arange(1, width + 1, 2).clamp_(max=width - 1)
         down = torch.arange(0, height, 2), torch.arange(1, height + 1, 2).clamp_(max=height - 1)
         around, index = self._windows([self.index[y][:, x] for y in down for x in across])
-        maxima = [self.rows[part].amax(1) for part in torch.split(around, max(1, GATHERED // (4 * self.rows.shape[1])))]
+        parts = torch.split(around, max(1, GATHERED // (4 * self.rows.shape[1])))
+        maxima = [self.rows.index_select(0, part.flatten()).view(*part.shape, self.rows.shape[1]).amax(1) for part in parts]
         return Flat(torch.cat([self.rows[: self.colours], *maxima]), index, self.colours)
 
     def convolved(self, weight: Tensor, bias: Tensor, relu: bool) -> Flat:
@@ -79,13 +80,14 @@ class Flat:
         alone = torch.arange(self.colours, device=around.device)[:, None].expand(-1, 9)
         around = torch.cat([alone, around])
         rows = weight.new_empty(len(around), weight.shape[0])
-        step = max(1, GATHERED // matrix.shape[0] // WIDTH * WIDTH)
-        for start in range(0, len(around), step):
-            gathered = self.rows[around[start : start + step].flatten()].view(-1, matrix.shape[0])
-            if len(gathered) == step and by_convolution(gathered, weight.shape[0]):  # other sizes would each be compiled first
+        start = 0
+        for step in _steps(len(around), max(1, GATHERED // matrix.shape[0] // WIDTH * WIDTH)):
+            gathered = self.rows.index_select(0, around[start : start + step].flatten()).view(-1, matrix.shape[0])
+            if by_convolution(gathered, weight.shape[0]):
                 rows[start : start + step] = linear(gathered, transposed, bias)
             else:
                 torch.addmm(bias, gathered, matrix, out=rows[start : start + step])
+            start += step
         return Flat(rows.relu_() if relu else rows, index, self.colours)
 
     def _windows(self, views: list[Tensor]) -> tuple[Tensor, Tensor]:
@@ -98,6 +100,19 @@ class Flat:
         index = first.clone(memory_format=torch.contiguous_format).flatten()
         index[mixed] = torch.arange(self.colours, self.colours + len(mixed), device=index.device)
         return torch.stack([view.reshape(-1)[mixed] for view in views], 1), index.view(first.shape)
+
+
+def _steps(count: int, most: int) -> Iterator[int]:
+    """count in pieces of at most `most`, of few different sizes: each is another kernel to compile."""
+    while count >= most:
+        yield most
+        count -= most
+    quarter = most // 4 // WIDTH * WIDTH
+    if quarter and count >= quarter:
+        yield count // quarter * quarter
+        count %= quarter
+    if count:
+        yield count
 
 
 def _reflected(n: int) -> Tensor:

@@ -118,3 +118,12 @@ def test_reflected_convolution_can_be_differentiated(monkeypatch):
     monkeypatch.setattr(reflected_module, "LARGE", 0)
     x, weight = torch.randn(1, 2, 6, 6, dtype=torch.float64, requires_grad=True), torch.randn(3, 2, 3, 3, dtype=torch.float64)
     assert torch.autograd.gradcheck(lambda v: reflected_conv2d(v, weight, None), x)
+
+
+@pytest.mark.parametrize("count", [0, 1, 7, 8, 250, 903, 904, 905, 1129, 2711, 2712])
+def test_pieces_of_a_product_are_the_whole_in_few_sizes(count):
+    pieces = list(flat._steps(count, 904))
+    assert sum(pieces) == count and all(0 < p <= 904 for p in pieces)
+    assert pieces.count(904) == count // 904
+    assert all(p in (904, 224, 448, 672, 896) for p in pieces[:-1])  # each size is compiled once
+    assert not pieces or pieces[-1] in (904, 224, 448, 672, 896) or pieces[-1] < 224

@@ -53,7 +53,7 @@ def test_it_can_be_stopped_between_tiles():
 
 
 def test_it_serves_whole_tiles_on_such_processors_only(monkeypatch):
-    query = torch.zeros(ROWS, 64)
+    query = torch.zeros(ROWS, 512)
     monkeypatch.setattr(products, "convolves_faster", lambda: True)
     assert worth_tiling(query, COLUMNS)
     assert not worth_tiling(query[1:], COLUMNS) and not worth_tiling(query, COLUMNS - 1) and not worth_tiling(query.double(), COLUMNS)

@@ -15,7 +15,7 @@ def faster(monkeypatch):
     monkeypatch.setattr(products, "convolves_faster", lambda: True)
 
 
-def rows(n=512, width=64, seed=0):
+def rows(n=512, width=512, seed=0):
     return torch.randn(n, width, generator=torch.Generator().manual_seed(seed))
 
 
@@ -24,19 +24,21 @@ def rows(n=512, width=64, seed=0):
 def test_it_is_the_linear_map(faster, n, biased):
     x, weight = rows(n), rows(96, seed=1)
     bias = rows(96, 1, seed=2)[:, 0] if biased else None
-    assert by_convolution(x, 96) == (n >= 512 and n % 8 == 0)
+    assert by_convolution(x, 96) == (n * 512 >= products.FEWEST_NUMBERS and n % 8 == 0)
     torch.testing.assert_close(linear(x, weight, bias), F.linear(x, weight, bias), rtol=1e-5, atol=1e-4)
     assert linear(x, weight, bias).is_contiguous()
 
 
 def test_rows_of_a_larger_matrix_are_taken_as_they_lie(faster):
-    x = rows(1024, 128)[::2, :64]
+    x = rows(1024, 1024)[::2, :512]
+    assert by_convolution(x, 64)
     torch.testing.assert_close(linear(x, rows(64, seed=1)), x @ rows(64, seed=1).T, rtol=1e-5, atol=1e-4)
 
 
 def test_what_stays_a_matrix_product(faster, monkeypatch):
     assert by_convolution(rows(), 64)
-    assert not by_convolution(rows(504), 64) and not by_convolution(rows(512, 63), 64) and not by_convolution(rows(), 63)
+    assert by_convolution(rows(112, 4608), 64)  # few long ones
+    assert not by_convolution(rows(504), 64) and not by_convolution(rows(8192, 63), 64) and not by_convolution(rows(), 63)
     assert not by_convolution(rows().double(), 64) and not by_convolution(rows().bfloat16(), 64)
     assert not by_convolution(rows().requires_grad_(), 64)
     monkeypatch.setattr(products, "convolves_faster", lambda: False)
