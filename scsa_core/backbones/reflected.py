@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-LARGE = 1 << 21  # numbers in the input: below, padding a copy is as quick
+LARGE = 1 << 22  # numbers in the input: below, padding a copy is quicker
 
 
 class ReflectedConv(nn.Conv2d):
@@ -31,6 +31,6 @@ def reflected_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     height, width = x.shape[-2:]
     rows = torch.cat([x[:, :, [1, 0, 1]], x[:, :, [height - 2, height - 1, height - 2]]])
     out[:, :, 0], out[:, :, -1] = F.conv2d(F.pad(rows, (1, 1, 0, 0), mode="reflect"), weight, bias)[:, :, 0].chunk(2)
-    columns = torch.cat([x[..., [1, 0, 1]], x[..., [width - 2, width - 1, width - 2]]])
-    out[..., 0], out[..., -1] = F.conv2d(F.pad(columns, (0, 0, 1, 1), mode="reflect"), weight, bias)[..., 0].chunk(2)
+    columns = torch.cat([x[..., [1, 0, 1]], x[..., [width - 2, width - 1, width - 2]]]).mT  # lying: standing ones take three times as long
+    out[..., 0], out[..., -1] = F.conv2d(F.pad(columns, (1, 1, 0, 0), mode="reflect"), weight.mT, bias)[:, :, 0].chunk(2)
     return out
