@@ -17,6 +17,7 @@ over the blocks.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -137,20 +138,35 @@ def semantic_adain(
         regions = present(labels[block.queries]).tolist()
         if regions and regions[0] in index.unmatched:
             continue
-        style_statistics[k] = _statistics(source[:, :, upload(block.keys, style.device)], eps)
+        style_statistics[k] = _statistics(source.index_select(-1, upload(block.keys, style.device)), eps)
         for region in regions:  # a content region's own moments, also where several share a source
             at = upload((labels == region).nonzero().flatten(), content.device)
-            part = flat[:, :, at]
+            part = flat.index_select(-1, at)
             mean, deviation = _statistics(part, eps)
             to_mean, to_deviation = style_statistics[k]
-            out[:, :, at] = (part - mean) * (to_deviation / deviation) + to_mean
+            out.index_copy_(-1, at, (part - mean) * (to_deviation / deviation) + to_mean)
     return out.view_as(content)
 
 
 def _statistics(x: Tensor, eps: float) -> tuple[Tensor, Tensor]:
     """Mean and deviation over the last dimension: (B, C, n) -> twice (B, C, 1)."""
-    variance, mean = torch.var_mean(x, dim=-1, correction=0, keepdim=True)
-    return mean, (variance + eps).sqrt()
+    mean, centred = _centred(x, (-1,))
+    return mean, (_mean_square(centred, (-1,)) + eps).sqrt()
+
+
+def _centred(x: Tensor, dims: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    """The mean over some dimensions, kept as 1, and x less it. A second pass over this gives the variance, as exactly
+    as `torch.var_mean` and many times sooner."""
+    mean = x.mean(dims, keepdim=True)
+    return mean, x - mean
+
+
+def _mean_square(x: Tensor, dims: tuple[int, ...], fewer: int = 0) -> Tensor:
+    """The sum of squares over some dimensions, by their size less `fewer`."""
+    count = math.prod(x.shape[d] for d in dims) - fewer
+    scale = count**-0.5 if count > 0 else math.nan  # the norm first: its square may leave the range of half precision
+    norm: Tensor = torch.linalg.vector_norm(x, dim=dims, keepdim=True)
+    return (norm * scale).square()
 
 
 def adain(content: Tensor, style: Tensor, eps: float = 1e-5) -> Tensor:
@@ -220,7 +236,7 @@ def continuous_attention(
     """
     out = value.new_empty(*query.shape[:-1], value.shape[-1])
     for block in index.blocks:
-        v = value[..., block.keys, :]  # (L, m, E)
+        v = value.index_select(-2, block.keys)  # (L, m, E)
         shares = None if counts is None else counts[block.keys].to(v.dtype)  # (m,)
         if block.uniform:
             out[..., block.queries, :] = _mean(v, shares)
@@ -251,13 +267,20 @@ def sparse_attention(
     """SSA over a prepared index: shapes as in `continuous_attention`."""
     out = value.new_empty(*query.shape[:-1], value.shape[-1])
     for block in index.blocks:
-        v = value[..., block.keys, :]  # (L, m, E)
+        v = value.index_select(-2, block.keys)  # (L, m, E)
         if block.uniform:
             out[..., block.queries, :] = v.mean(-2, keepdim=True)
             continue
         for at, winner in _winners(query, key, block, scale, checkpoint):
-            out[..., at, :] = v.gather(-2, winner.expand(*winner.shape[:-1], v.shape[-1]))
+            out[..., at, :] = _taken(v, winner)
     return out
+
+
+def _taken(v: Tensor, winner: Tensor) -> Tensor:
+    """(L, m, E) at (L, c, 1) -> (L, c, E)."""
+    if v.shape[:-2].numel() == 1:  # whole rows at once
+        return v.index_select(-2, winner.flatten())
+    return v.gather(-2, winner.expand(*winner.shape[:-1], v.shape[-1]))
 
 
 def sparse_winners(
@@ -279,7 +302,7 @@ def _winners(
     if query.shape[:-2].numel() == 1 and scale > 0:
         q, k = query.reshape(query.shape[-2:]), key.reshape(key.shape[-2:])
         if worth_tiling(q[: len(block.queries)], len(block.keys)):
-            for rows, winner in nearest(q[block.queries], k[block.keys], checkpoint):
+            for rows, winner in nearest(q.index_select(0, block.queries), k.index_select(0, block.keys), checkpoint):
                 yield block.queries[rows], winner.view(*query.shape[:-2], -1, 1)
             return
     for at, logits in _logits(query, key, block, scale, checkpoint):
@@ -290,14 +313,14 @@ def _logits(
     query: Tensor, key: Tensor, block: Block, scale: float, checkpoint: Callable[[], None] | None
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Chunks of a block: query numbers (c,) and their logits (L, c, m), free to overwrite."""
-    k = key[..., block.keys, :].transpose(-1, -2)  # (L, D, m)
+    k = key.index_select(-2, block.keys).transpose(-1, -2)  # (L, D, m)
     leading = query[..., 0, 0].numel()
     step = max(1, (GPU_CHUNK if query.is_cuda else CHUNK) // (k.shape[-1] * leading))
     for start in range(0, len(block.queries), step):
         if checkpoint is not None:
             checkpoint()
         at = block.queries[start : start + step]
-        q = query[..., at, :]  # (L, c, D)
+        q = query.index_select(-2, at)  # (L, c, D)
         yield at, (q * scale if scale != 1.0 else q) @ k
 
 
@@ -345,8 +368,8 @@ def mvn(x: Tensor, eps: float = 1e-5) -> Tensor:
 
     (B, C, H, W) -> (B, C, H, W).
     """
-    variance, mean = torch.var_mean(x, dim=(2, 3), correction=1, keepdim=True)
-    return (x - mean) * (variance + eps).rsqrt()
+    _, centred = _centred(x, (2, 3))
+    return centred * (_mean_square(centred, (2, 3), fewer=1) + eps).rsqrt()
 
 
 def _check_map(features: Tensor, labels: Tensor, which: str) -> None:

@@ -106,7 +106,7 @@ class AttentionLevel(nn.Module):
         query, key = self._project("f", queries.rows)[None], self._project("g", keys.rows)[None]
         means = keys.means(value[0])[None]
         out = continuous_attention(query, key, means, index, self.scale, checkpoint, keys.counts)
-        return out[:, queries.which]
+        return out.index_select(1, queries.which)
 
     def sparse(self, content: Tensor, style: Tensor, value: Tensor, index: RegionIndex, checkpoint: Checkpoint) -> Tensor:
         """SSA: (1, N, C), from features (1, C, h, w), the value (1, M, C) and the index."""
