@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from scsa_core.backbones.winograd import winograd_conv2d, worth_it
+
 LARGE = 1 << 22  # numbers in the input: below, padding a copy is quicker
 
 
@@ -25,6 +27,8 @@ def reflected_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     The whole is convolved with zeros around it, then the outermost rows and columns once
     more with what reflection puts there.
     """
+    if worth_it(x, weight):
+        return winograd_conv2d(x, weight, bias)
     if x.numel() < LARGE or (torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad)):
         return F.conv2d(F.pad(x, (1, 1, 1, 1), mode="reflect"), weight, bias)
     out = F.conv2d(x, weight, bias, padding=1)
