@@ -19,7 +19,7 @@ from scsa_core.backbones.vgg import ConvSpec, ConvStack
 from scsa_core.products import WIDTH, by_convolution, linear
 
 MOST_COLOURS = 256
-DENSE_ABOVE = 0.45  # share of pixels that lie near borders: beyond, plain convolutions are quicker
+DENSE_ABOVE = 0.55  # share of pixels that lie near borders: beyond, plain convolutions are quicker
 GATHERED = 1 << 22  # numbers in memory at once: 16 MB in float32, which the heap serves
 
 

@@ -66,7 +66,7 @@ def joined(fine: Attended, coarse: Attended) -> Attended:
     """Both levels as one, (1, 512, h, w) each: the coarse one doubled, nearest. What `merge_conv` takes is linear in α."""
 
     def pair(a: Tensor, b: Tensor) -> Tensor:
-        return a + F.interpolate(b, scale_factor=2, mode="nearest")
+        return (a + F.interpolate(b, scale_factor=2, mode="nearest")).contiguous(memory_format=torch.channels_last)
 
     return Attended(pair(fine.residual, coarse.residual), pair(fine.sca, coarse.sca), pair(fine.ssa, coarse.ssa))
 
