@@ -25,8 +25,9 @@ FACTORS = (8, 4, 2, 1)  # picture pixels per token of each level
 SHARED = 1  # the level that takes a share of the content's own layer
 MAX_GAIN = 4.0  # a flat content region must not have its noise blown up
 EPS = 1e-4
-POSITIONS = 1 << 13  # worked on at once: 2 MB of 64 channels
-GPU_POSITIONS = 1 << 20  # there every launch costs, and 256 MB do not
+NUMBERS = 1 << 19  # worked on at once: 2 MB
+GPU_NUMBERS = 1 << 26  # there every launch costs, and 256 MB do not
+SAMPLE = 1 << 13  # positions that a mean is guessed from
 LIMIT = 2.0  # deviations: what is rarer at relu3_1 is squeezed
 DETAIL = 0.5  # share of the content's own relu3_1: edges and faces survive, palette and grain stay the style's
 STRENGTHS = (1.0, 0.5, 1.0, 1.0)  # how far statistics move at each level: at relu3_1 half, where the relations between places are
@@ -64,12 +65,12 @@ def moments(x: Tensor, weights: Tensor) -> Moments:
     """Weighted moments of features (C, H, W) for masks (R, H, W)."""
     f, w = _positions(x), weights.flatten(1)  # (N, C), (R, N)
     total = w.sum(1, keepdim=True).clamp_min(1e-6)
-    centre = f[:: max(1, len(f) // POSITIONS)].float().mean(0)  # squares of centred values cancel less
+    centre = f[:: max(1, len(f) // SAMPLE)].float().mean(0)  # squares of centred values cancel less
     sums = squares = torch.zeros(len(w), f.shape[1], device=x.device)
     for part in _parts(f):
         g = f[part].float() - centre
         sums = sums + w[:, part] @ g
-        squares = squares + w[:, part] @ (g * g)
+        squares = squares + w[:, part] @ g.square()
     mean = sums / total
     variance = squares / total - mean.square()
     return Moments(mean + centre, (variance.clamp_min(0) + EPS).sqrt())
@@ -82,19 +83,22 @@ def _positions(x: Tensor) -> Tensor:
 
 def _parts(f: Tensor) -> Iterator[slice]:
     """Rows of f in pieces that stay in a core's cache and keep what a picture of any size needs small."""
-    step = GPU_POSITIONS if f.is_cuda else POSITIONS
+    step = max(1, (GPU_NUMBERS if f.is_cuda else NUMBERS) // f.shape[1])
     return (slice(k, k + step) for k in range(0, len(f), step))
 
 
-def _each_part(x: Tensor, weights: Tensor, change: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """x (1, C, H, W) with `change` applied to its positions (n, C) and their weights (n, R), piece by piece."""
+def _each_part(x: Tensor, weights: Tensor, change: Callable[[Tensor, Tensor, Tensor | None], Tensor]) -> Tensor:
+    """x (1, C, H, W) with `change` applied to its positions (n, C) and their weights (n, R), piece by piece.
+
+    change: also told where to write, if anywhere.
+    """
     f, w = _positions(x[0]), weights.flatten(1).T
     if torch.is_grad_enabled() and x.requires_grad:
-        out = torch.cat([change(f[part], w[part]) for part in _parts(f)])
+        out = torch.cat([change(f[part], w[part], None) for part in _parts(f)])
     else:
         out = torch.empty_like(f, memory_format=torch.contiguous_format)
         for part in _parts(f):
-            out[part] = change(f[part], w[part])
+            change(f[part], w[part], out[part])
     return out.view(1, *x.shape[2:], x.shape[1]).permute(0, 3, 1, 2)
 
 
@@ -104,10 +108,14 @@ def squeeze(x: Tensor, weights: Tensor, own: Moments, strength: float = 1.0) -> 
     In a flat region the only strong responses are those of its border; raised to the
     style's contrast they would be a pale halo around everything that stands before a sky.
     """
+    limit = own.deviation * LIMIT
 
-    def bounded(f: Tensor, w: Tensor) -> Tensor:
-        mean, reach = w @ own.mean, w @ (own.deviation * LIMIT)
-        return torch.lerp(f, mean + reach * torch.tanh((f - mean) / reach), strength)
+    def bounded(f: Tensor, w: Tensor, out: Tensor | None) -> Tensor:
+        mean, reach = w @ own.mean, w @ limit
+        if out is None:
+            return torch.lerp(f, mean + reach * torch.tanh((f - mean) / reach), strength)
+        inside = torch.sub(f, mean, out=out).div_(reach).tanh_()
+        return torch.lerp(f, torch.addcmul(mean, reach, inside, out=mean), strength, out=out)
 
     return _each_part(x, weights, bounded)
 
@@ -122,7 +130,7 @@ def align(x: Tensor, weights: Tensor, target: Moments, strength: float = 1.0, *,
     shift = target.mean - own.mean * gain
     if strength != 1.0:
         gain, shift = 1 + strength * (gain - 1), strength * shift
-    return _each_part(x, weights, lambda f, w: torch.addcmul(w @ shift, f, w @ gain))
+    return _each_part(x, weights, lambda f, w, out: torch.addcmul(w @ shift, f, w @ gain, out=out))
 
 
 def blend(x: Tensor, content: Tensor) -> Tensor:
@@ -145,13 +153,13 @@ class Alignment:
         """x (1, C, H, W) with the style's moments, by `strength` (0 to 1) of the level's own share of the way."""
         return align(x, self.weights[level], self.targets[level], STRENGTHS[level] * strength, squeezed=level == SHARED)
 
-    def blend(self, x: Tensor, content: Tensor, strength: float = 1.0) -> Tensor:
-        """The level SHARED with a share of the content's own layer, after it too took the style's statistics."""
-        return self.at(SHARED, blend(x, self.at(SHARED, content, strength)), strength)
+    def blend(self, x: Tensor, aligned: Tensor, strength: float = 1.0) -> Tensor:
+        """The level SHARED with a share of the content's own layer. aligned: that layer after it too took the style's statistics."""
+        return self.at(SHARED, blend(x, aligned), strength)
 
     def steps(self, content: Tensor) -> list[Callable[[Tensor], Tensor]]:
         """What follows each stage of the decoder. content: relu3_1 (1, 256, h, w)."""
-        return [partial(self.blend, content=content), partial(self.at, 2), partial(self.at, 3)]
+        return [partial(self.blend, aligned=self.at(SHARED, content)), partial(self.at, 2), partial(self.at, 3)]
 
 
 def groups_of(content_labels: Tensor, style_labels: Tensor, links: Links | None) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:

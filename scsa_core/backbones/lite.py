@@ -62,15 +62,17 @@ INFO = BackboneInfo(
 
 @dataclass(frozen=True)
 class Painted:
-    """Attention summands at relu4_1, the content's relu3_1, and what aligns the decoder's layers."""
+    """Attention summands at relu4_1, the content's relu3_1 (as it is, and wholly aligned), and what aligns the decoder's layers."""
 
     level: Attended
     detail: Tensor
-    alignment: align.Alignment | None
+    aligned: Tensor | None = None
+    alignment: align.Alignment | None = None
 
     @property
     def nbytes(self) -> int:
-        return self.level.nbytes + self.detail.nbytes + (self.alignment.nbytes if self.alignment else 0)
+        parts = self.level, self.detail, self.aligned, self.alignment
+        return sum(part.nbytes for part in parts if part is not None)
 
 
 def read_basis(path: Path) -> Tensor:
@@ -140,7 +142,8 @@ class Lite:
             residual, attended = self.attention.baseline(content, style, checkpoint)
             whole = [torch.zeros(x.shape[-2] * 8, x.shape[-1] * 8, dtype=torch.long) for x in (content, style)]
             level = Attended(residual, attended, torch.zeros_like(attended))
-            return Painted(level, detail, align.build(pair.style, whole[0], whole[1]))
+            alignment = align.build(pair.style, whole[0], whole[1])
+            return Painted(level, detail, alignment.at(align.SHARED, detail), alignment)
         assert pair.content_map is not None and pair.style_map is not None
         assert pair.content_labels is not None and pair.style_labels is not None
         labels = pair_labels(pair, content, style)
@@ -156,11 +159,13 @@ class Lite:
             checkpoint=checkpoint,
         )
         checkpoint()
-        alignment = None
-        if method != "no_sadain":
-            feather = 1.0 + 2.0 * pair.soft_borders
-            alignment = align.build(pair.style, pair.content_labels, pair.style_labels, pair.links, feather)
-        return Painted(soften_all(level, labels[0], pair.soft_borders), detail, alignment)
+        level = soften_all(level, labels[0], pair.soft_borders)
+        if method == "no_sadain":
+            return Painted(level, detail)
+        feather = 1.0 + 2.0 * pair.soft_borders
+        alignment = align.build(pair.style, pair.content_labels, pair.style_labels, pair.links, feather)
+        checkpoint()
+        return Painted(level, detail, alignment.at(align.SHARED, detail), alignment)
 
     def render(self, prepared: Painted, knobs: Knobs, method: Method, checkpoint: Checkpoint = no_checkpoint) -> Tensor:
         a1, a2 = (1.0, 0.0) if method == "baseline" else alphas(knobs, method)
@@ -176,7 +181,10 @@ class Lite:
             if prepared.alignment is None:
                 x = align.blend(x, prepared.detail) if k == 0 else x
             elif k == 0:
-                x = prepared.alignment.blend(x, prepared.detail, strength)
+                aligned = prepared.aligned
+                if aligned is None or strength < 1.0:
+                    aligned = prepared.alignment.at(align.SHARED, prepared.detail, strength)
+                x = prepared.alignment.blend(x, aligned, strength)
             else:
                 x = prepared.alignment.at(k + 1, x, strength)
         checkpoint()

@@ -67,7 +67,7 @@ def test_blend_keeps_the_contents_edges_and_the_styles_statistics():
     content = torch.zeros(1, 3, 8, 8)
     content[..., ::2, :] = 1.0  # stripes that the decoded features know nothing of
     decoded = torch.rand(1, 3, 8, 8)
-    plain, mixed = built.at(align.SHARED, decoded), built.blend(decoded, content)
+    plain, mixed = built.at(align.SHARED, decoded), built.blend(decoded, built.at(align.SHARED, content))
 
     def stripes(x):
         return (x[..., ::2, :].mean() - x[..., 1::2, :].mean()).item()
@@ -92,3 +92,14 @@ def test_squeezing_tames_a_rare_strong_response_and_leaves_the_rest():
     target = align.moments(torch.randn(1, 32, 32), weights)
     after = align.moments(align.align(x, weights, target, squeezed=True)[0], weights)
     assert torch.allclose(after.mean, target.mean, atol=1e-2)
+
+
+def test_pieces_are_the_whole_with_and_without_a_gradient(monkeypatch):
+    x, weights = torch.randn(1, 4, 12, 10), align.masks(torch.randint(0, 3, (12, 10)), [(0,), (1,), (2,)], 1, 1)
+    target = align.moments(torch.randn(4, 12, 10) * 2 + 1, weights)
+    whole = align.align(x, weights, target, 0.7, squeezed=True)
+    monkeypatch.setattr(align, "NUMBERS", 28)
+    before = x.clone()
+    torch.testing.assert_close(align.align(x, weights, target, 0.7, squeezed=True), whole)
+    torch.testing.assert_close(align.align(x.requires_grad_(), weights, target, 0.7, squeezed=True), whole)
+    assert torch.equal(x, before)  # nothing is written into what was given

@@ -200,3 +200,13 @@ def test_the_decoder_starts_as_plain_stages_and_doubles_three_times():
     seen = []
     decoder(x, [lambda y: seen.append(tuple(y.shape)) or y] * 3)
     assert seen == [(1, 256, 6, 10), (1, 128, 12, 20), (1, 64, 24, 40)]
+
+
+@pytest.mark.parametrize("alphas", [(0.5, 1.5), (0.2, 0.3)])
+def test_lites_prepared_detail_is_what_a_render_would_make_of_it(shipped_lite, alphas):
+    pair, knobs = pair_for(shipped_lite), Knobs(alpha1=alphas[0], alpha2=alphas[1])
+    with torch.inference_mode():
+        prepared = shipped_lite.prepare(pair, "scsa")
+        assert prepared.aligned is not None and prepared.nbytes > prepared.level.nbytes + prepared.detail.nbytes
+        with_it, without = (shipped_lite.render(p, knobs, "scsa") for p in (prepared, dataclasses.replace(prepared, aligned=None)))
+    assert torch.equal(with_it, without)

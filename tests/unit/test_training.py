@@ -221,7 +221,7 @@ def test_many_pairs_at_once_are_treated_as_the_model_treats_each():
         for level, name in enumerate(align.LEVELS):
             torch.testing.assert_close(at_once[level][k : k + 1], alone.at(level, c[name], 0.8), rtol=1e-3, atol=1e-3)
         blended = steps[0](content["relu3_1"] * 2)[k : k + 1]
-        torch.testing.assert_close(blended, alone.blend(c["relu3_1"] * 2, c["relu3_1"], 0.8), rtol=1e-3, atol=1e-3)
+        torch.testing.assert_close(blended, alone.blend(c["relu3_1"] * 2, alone.at(align.SHARED, c["relu3_1"], 0.8), 0.8), rtol=1e-3, atol=1e-3)
 
 
 def test_quantiles_of_a_region_are_those_of_its_tokens_alone():
