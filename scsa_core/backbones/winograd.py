@@ -11,6 +11,9 @@ Source: Lavin & Gray 2016, "Fast Algorithms for Convolutional Neural Networks".
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 
 import torch
@@ -20,6 +23,19 @@ from torch import Tensor
 FEWEST_CHANNELS = 128  # fewer, and the transforms cost what the products save
 FEWEST_POSITIONS = 1 << 11
 PIECE = 1 << 20  # transformed numbers at once: 4 MB stay in the cache
+
+
+_plainly = ContextVar("plainly", default=False)
+
+
+@contextmanager
+def plain_convolutions() -> Iterator[None]:
+    """While this lasts, in this thread, every convolution is the plain sum: to count its arithmetic, or to compare."""
+    token = _plainly.set(True)
+    try:
+        yield
+    finally:
+        _plainly.reset(token)
 
 
 @lru_cache(maxsize=1)
@@ -37,6 +53,8 @@ def worth_it(x: Tensor, weight: Tensor) -> bool:
         return False
     outputs, channels = weight.shape[:2]
     if min(outputs, channels) < FEWEST_CHANNELS or x.shape[-2] * x.shape[-1] < FEWEST_POSITIONS or min(x.shape[-2:]) < 4:
+        return False
+    if _plainly.get():
         return False
     return 16 * outputs * channels <= PIECE or not _multiplies_at_512_bits()
 

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from scsa_core.backbones import reflected, winograd
 from scsa_core.backbones.reflected import reflected_conv2d
-from scsa_core.backbones.winograd import transformed_weight, winograd_conv2d, worth_it
+from scsa_core.backbones.winograd import plain_convolutions, transformed_weight, winograd_conv2d, worth_it
 
 
 def random(*shape, seed=0):
@@ -60,6 +60,9 @@ def test_where_it_is_taken(narrow, monkeypatch):
     assert not worth_it(x.bfloat16(), weight.bfloat16())
     assert not worth_it(x.requires_grad_(), weight)
     with torch.no_grad():
+        assert worth_it(x, weight)
+        with plain_convolutions():
+            assert not worth_it(x, weight)
         assert worth_it(x, weight)
     monkeypatch.setattr(winograd, "_multiplies_at_512_bits", lambda: True)
     with torch.no_grad():
