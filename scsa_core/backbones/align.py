@@ -87,50 +87,54 @@ def _parts(f: Tensor) -> Iterator[slice]:
     return (slice(k, k + step) for k in range(0, len(f), step))
 
 
-def _each_part(x: Tensor, weights: Tensor, change: Callable[[Tensor, Tensor, Tensor | None], Tensor]) -> Tensor:
+def _each_part(x: Tensor, weights: Tensor, change: Callable[[Tensor, Tensor, Tensor | None], Tensor], own: bool) -> Tensor:
     """x (1, C, H, W) with `change` applied to its positions (n, C) and their weights (n, R), piece by piece.
 
-    change: also told where to write, if anywhere.
+    change: also told where to write, if anywhere; that may be what it reads. own: whether x may be written over.
     """
     f, w = _positions(x[0]), weights.flatten(1).T
     if torch.is_grad_enabled() and x.requires_grad:
         out = torch.cat([change(f[part], w[part], None) for part in _parts(f)])
     else:
-        out = torch.empty_like(f, memory_format=torch.contiguous_format)
+        out = f if own else torch.empty_like(f, memory_format=torch.contiguous_format)
         for part in _parts(f):
             change(f[part], w[part], out[part])
     return out.view(1, *x.shape[2:], x.shape[1]).permute(0, 3, 1, 2)
 
 
-def squeeze(x: Tensor, weights: Tensor, own: Moments, strength: float = 1.0) -> Tensor:
+def squeeze(x: Tensor, weights: Tensor, moments: Moments, strength: float = 1.0, *, own: bool = False) -> Tensor:
     """Bound how far x (1, C, H, W) leaves its region's mean, smoothly, to LIMIT deviations; by `strength` of the way.
 
     In a flat region the only strong responses are those of its border; raised to the
     style's contrast they would be a pale halo around everything that stands before a sky.
+    own: whether x may be written over.
     """
-    limit = own.deviation * LIMIT
+    limit = moments.deviation * LIMIT
 
     def bounded(f: Tensor, w: Tensor, out: Tensor | None) -> Tensor:
-        mean, reach = w @ own.mean, w @ limit
+        mean, reach = w @ moments.mean, w @ limit
         if out is None:
             return torch.lerp(f, mean + reach * torch.tanh((f - mean) / reach), strength)
-        inside = torch.sub(f, mean, out=out).div_(reach).tanh_()
+        inside = (f - mean).div_(reach).tanh_()
         return torch.lerp(f, torch.addcmul(mean, reach, inside, out=mean), strength, out=out)
 
-    return _each_part(x, weights, bounded)
+    return _each_part(x, weights, bounded, own)
 
 
-def align(x: Tensor, weights: Tensor, target: Moments, strength: float = 1.0, *, squeezed: bool = False) -> Tensor:
-    """Give each region of x (1, C, H, W) the target's moments. weights (R, H, W) sum to 1 over R."""
-    own = moments(x[0], weights)
+def align(x: Tensor, weights: Tensor, target: Moments, strength: float = 1.0, *, squeezed: bool = False, own: bool = False) -> Tensor:
+    """Give each region of x (1, C, H, W) the target's moments. weights (R, H, W) sum to 1 over R.
+
+    own: whether x may be written over.
+    """
+    now = moments(x[0], weights)
     if squeezed:
-        x = squeeze(x, weights, own, strength)
-        own = moments(x[0], weights)
-    gain = (target.deviation / own.deviation).clamp(1 / MAX_GAIN, MAX_GAIN)  # (R, C)
-    shift = target.mean - own.mean * gain
+        x, own = squeeze(x, weights, now, strength, own=own), True
+        now = moments(x[0], weights)
+    gain = (target.deviation / now.deviation).clamp(1 / MAX_GAIN, MAX_GAIN)  # (R, C)
+    shift = target.mean - now.mean * gain
     if strength != 1.0:
         gain, shift = 1 + strength * (gain - 1), strength * shift
-    return _each_part(x, weights, lambda f, w, out: torch.addcmul(w @ shift, f, w @ gain, out=out))
+    return _each_part(x, weights, lambda f, w, out: torch.addcmul(w @ shift, f, w @ gain, out=out), own)
 
 
 def blend(x: Tensor, content: Tensor) -> Tensor:
@@ -149,13 +153,17 @@ class Alignment:
     def nbytes(self) -> int:
         return sum(w.nbytes for w in self.weights) + sum(t.nbytes for t in self.targets)
 
-    def at(self, level: int, x: Tensor, strength: float = 1.0) -> Tensor:
-        """x (1, C, H, W) with the style's moments, by `strength` (0 to 1) of the level's own share of the way."""
-        return align(x, self.weights[level], self.targets[level], STRENGTHS[level] * strength, squeezed=level == SHARED)
+    def at(self, level: int, x: Tensor, strength: float = 1.0, *, own: bool = False) -> Tensor:
+        """x (1, C, H, W) with the style's moments, by `strength` (0 to 1) of the level's own share of the way.
+
+        own: whether x may be written over, which saves a picture's worth of memory.
+        """
+        share = STRENGTHS[level] * strength
+        return align(x, self.weights[level], self.targets[level], share, squeezed=level == SHARED, own=own)
 
     def blend(self, x: Tensor, aligned: Tensor, strength: float = 1.0) -> Tensor:
         """The level SHARED with a share of the content's own layer. aligned: that layer after it too took the style's statistics."""
-        return self.at(SHARED, blend(x, aligned), strength)
+        return self.at(SHARED, blend(x, aligned), strength, own=True)
 
     def steps(self, content: Tensor) -> list[Callable[[Tensor], Tensor]]:
         """What follows each stage of the decoder. content: relu3_1 (1, 256, h, w)."""

@@ -29,7 +29,7 @@ def encoded(
     """Layers (1, C, H / s, W / s) in float32 by name, of a picture (1, 3, H, W) with sides that are multiples of 8.
 
     halo: pixels, a multiple of 16, that the last layer sees beyond its own. dtypes: what to
-    keep a layer in where the picture is large.
+    keep a layer in where strips are taken.
     """
     split = [k for k, spec in enumerate(stack.specs) if spec.pool][1]
     between = stack.specs[split - 1].tap
@@ -46,8 +46,7 @@ def encoded(
         out = stack(strip, coarse, first=split)
         return {name: out[name].float() for name in coarse}
 
-    large = picture.shape[-2] * picture.shape[-1] > PIXELS
-    found = dict(in_strips(first, picture, FINE_HALO, pixels=FINE_PIXELS, dtypes=dtypes if large else None))
+    found = dict(in_strips(first, picture, FINE_HALO, pixels=FINE_PIXELS, dtypes=dtypes))
     x = found.pop("")
     found |= in_strips(rest, x, halo // 2, pixels=PIXELS // 4, step=STEP // 2, dtypes=dtypes)
     return {name: found[name] for name in names}

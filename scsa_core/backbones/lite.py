@@ -35,8 +35,8 @@ from scsa_core.precision import convolution_dtype
 LOGIT_SCALE = 0.05
 ENCODER_HALO = 32  # rows: relu4_1 sees 26 pixels beyond its own
 DECODER_HALO = 4  # rows: a stage sees 3 beyond its own
-_SPARED = {"relu1_1": torch.float16, "relu2_1": torch.float16}
-"""Layers of large styles that are kept for their moments only."""
+_SPARED = "relu1_1", "relu2_1"
+"""A style's largest layers: only their moments are wanted, so they are kept in 16 bits, the convolutions' own where those are such."""
 TAP = "relu4_1"
 CHANNELS = 512
 VGG_SHARDS = 4
@@ -116,19 +116,20 @@ class Lite:
             picture = picture.to(self.dtype).contiguous(memory_format=torch.channels_last)
             return {TAP: encode_flat(self.encoder, picture, (TAP,), checkpoint)[TAP].float()}
         if role == "style":
-            return self.taps(picture, align.LEVELS, checkpoint, _SPARED)
+            half = torch.float16 if self.dtype == torch.float32 else self.dtype
+            return self.taps(picture, align.LEVELS, checkpoint, dict.fromkeys(_SPARED, half))
         return self.taps(picture, (align.LEVELS[align.SHARED], TAP), checkpoint)
 
     def taps(
         self, picture: Tensor, names: tuple[str, ...], checkpoint: Checkpoint, dtypes: Mapping[str, torch.dtype] | None = None
     ) -> Features:
-        """Layers of the encoder in float32, by name; those in `dtypes` as told there where the picture is large."""
+        """Layers of the encoder in float32, by name; those in `dtypes` as told there, unless the picture is small."""
         picture = picture.to(self.dtype).contiguous(memory_format=torch.channels_last)
         return encoded(self.encoder, picture, names, ENCODER_HALO, checkpoint, dtypes)
 
     def stage(self, k: int, x: Tensor) -> Tensor:
         """The decoder's stage k."""
-        return in_strips(partial(self.decoder.stage, k), x, DECODER_HALO, pixels=PIXELS >> (4 - k), step=DECODER_HALO)
+        return in_strips(partial(self.decoder.stage, k), x, DECODER_HALO, pixels=PIXELS >> (8 - k), step=DECODER_HALO)
 
     def picture(self, x: Tensor) -> Tensor:
         """What the decoder makes of its last stage."""
@@ -173,7 +174,7 @@ class Lite:
         x = (level.residual + a1 * level.sca + a2 * level.ssa) / (1 + a1 + a2)
         strength = min(1.0, a1 + a2)
         if prepared.alignment is not None:
-            x = prepared.alignment.at(0, x, strength)
+            x = prepared.alignment.at(0, x, strength, own=True)
         x = x.contiguous(memory_format=torch.channels_last)
         for k in range(3):
             checkpoint()
@@ -186,6 +187,6 @@ class Lite:
                     aligned = prepared.alignment.at(align.SHARED, prepared.detail, strength)
                 x = prepared.alignment.blend(x, aligned, strength)
             else:
-                x = prepared.alignment.at(k + 1, x, strength)
+                x = prepared.alignment.at(k + 1, x, strength, own=True)
         checkpoint()
         return self.picture(x)
