@@ -57,7 +57,8 @@ def masks(labels: Tensor, regions: Sequence[Sequence[int]], factor: int, feather
     if feather > 0:
         width = 2 * feather + 1
         for _ in range(2):  # twice a box is nearly a triangle: no visible edge
-            out = F.avg_pool2d(F.pad(out, (feather,) * 4, mode="replicate"), width, stride=1)
+            out = F.avg_pool2d(F.pad(out, (0, 0, feather, feather), mode="replicate"), (width, 1), stride=1)
+            out = F.avg_pool2d(F.pad(out, (feather, feather, 0, 0), mode="replicate"), (1, width), stride=1)
     return out[0]
 
 
