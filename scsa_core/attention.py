@@ -129,8 +129,8 @@ def semantic_adain(
     """
     _check_map(content, content_labels, "content")
     _check_map(style, style_labels, "style")
-    flat, source = content.flatten(2), style.flatten(2)  # (B, C, N), (B, C, M)
-    out = flat.clone()
+    flat, source = _tokens(content), _tokens(style)  # (B, N, C), (B, M, C): no copies where channels lie last
+    out = flat.clone(memory_format=torch.contiguous_format)
     index = RegionIndex.build(content_labels.flatten(), style_labels.flatten(), links)
     labels = content_labels.flatten()
     style_statistics: dict[int, tuple[Tensor, Tensor]] = {}
@@ -138,20 +138,30 @@ def semantic_adain(
         regions = present(labels[block.queries]).tolist()
         if regions and regions[0] in index.unmatched:
             continue
-        style_statistics[k] = _statistics(source.index_select(-1, upload(block.keys, style.device)), eps)
+        style_statistics[k] = _statistics(source.index_select(1, upload(block.keys, style.device)), eps)
         for region in regions:  # a content region's own moments, also where several share a source
             at = upload((labels == region).nonzero().flatten(), content.device)
-            part = flat.index_select(-1, at)
+            part = flat.index_select(1, at)
             mean, deviation = _statistics(part, eps)
             to_mean, to_deviation = style_statistics[k]
-            out.index_copy_(-1, at, (part - mean) * (to_deviation / deviation) + to_mean)
-    return out.view_as(content)
+            out.index_copy_(1, at, (part - mean) * (to_deviation / deviation) + to_mean)
+    return _picture(out, content)
+
+
+def _tokens(x: Tensor) -> Tensor:
+    """(B, C, H, W) -> (B, H W, C)."""
+    return x.flatten(2).transpose(1, 2)
+
+
+def _picture(tokens: Tensor, like: Tensor) -> Tensor:
+    """(B, H W, C) -> (B, C, H, W), channels last in memory."""
+    return tokens.view(like.shape[0], *like.shape[2:], like.shape[1]).permute(0, 3, 1, 2)
 
 
 def _statistics(x: Tensor, eps: float) -> tuple[Tensor, Tensor]:
-    """Mean and deviation over the last dimension: (B, C, n) -> twice (B, C, 1)."""
-    mean, centred = _centred(x, (-1,))
-    return mean, (_mean_square(centred, (-1,)) + eps).sqrt()
+    """Mean and deviation over tokens: (B, n, C) -> twice (B, 1, C)."""
+    mean, centred = _centred(x, (1,))
+    return mean, (_mean_square(centred, (1,)) + eps).sqrt()
 
 
 def _centred(x: Tensor, dims: tuple[int, ...]) -> tuple[Tensor, Tensor]:
@@ -171,9 +181,10 @@ def _mean_square(x: Tensor, dims: tuple[int, ...], fewer: int = 0) -> Tensor:
 
 def adain(content: Tensor, style: Tensor, eps: float = 1e-5) -> Tensor:
     """AdaIN over the whole picture (Huang & Belongie 2017): S-AdaIN with one region."""
-    mean, deviation = _statistics(content.flatten(2), eps)
-    to_mean, to_deviation = _statistics(style.flatten(2), eps)
-    return ((content.flatten(2) - mean) * (to_deviation / deviation) + to_mean).view_as(content)
+    flat = _tokens(content)
+    mean, deviation = _statistics(flat, eps)
+    to_mean, to_deviation = _statistics(_tokens(style), eps)
+    return _picture(((flat - mean) * (to_deviation / deviation) + to_mean).contiguous(), content)
 
 
 def semantic_continuous_attention(

@@ -59,7 +59,7 @@ class AttentionLevel(nn.Module):
 
     def _picture(self, tokens: Tensor, like: Tensor) -> Tensor:
         """(1, N, C) -> out_conv of (1, C, h, w)."""
-        out: Tensor = self.get_submodule("out_conv")(tokens.transpose(1, 2).reshape(like.shape).contiguous())
+        out: Tensor = self.get_submodule("out_conv")(tokens.reshape(-1, *like.shape[2:], like.shape[1]).permute(0, 3, 1, 2))
         return out
 
     def baseline(self, content: Tensor, style: Tensor, checkpoint: Checkpoint = no_checkpoint) -> tuple[Tensor, Tensor]:

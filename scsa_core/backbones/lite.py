@@ -137,7 +137,7 @@ class Lite:
         return out
 
     def prepare(self, pair: Pair, method: Method, checkpoint: Checkpoint = no_checkpoint) -> Painted:
-        content, style = pair.content[TAP].contiguous(), pair.style[TAP].contiguous()
+        content, style = pair.content[TAP], pair.style[TAP]
         detail = pair.content[align.LEVELS[align.SHARED]]
         if method == "baseline":
             residual, attended = self.attention.baseline(content, style, checkpoint)
@@ -151,8 +151,8 @@ class Lite:
         level = self.attention.attend(
             content,
             style,
-            pair.content_map[TAP].contiguous(),
-            pair.style_map[TAP].contiguous(),
+            pair.content_map[TAP],
+            pair.style_map[TAP],
             *labels,
             links=pair.links,
             fallback=pair.fallback,

@@ -114,7 +114,7 @@ class SANet:
             out = encode_flat(self.encoder, picture, TAPS, checkpoint)
         else:
             out = encoded(self.encoder, picture, TAPS, ENCODER_HALO, checkpoint)
-        return {tap: out[tap].float().contiguous() for tap in TAPS}
+        return {tap: out[tap].float() for tap in TAPS}
 
     def prepare(self, pair: Pair, method: Method, checkpoint: Checkpoint = no_checkpoint) -> Attended:
         fine, coarse = (self._level(pair, tap, method, checkpoint) for tap in TAPS)
