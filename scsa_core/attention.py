@@ -174,9 +174,9 @@ def _centred(x: Tensor, dims: tuple[int, ...]) -> tuple[Tensor, Tensor]:
 def _mean_square(x: Tensor, dims: tuple[int, ...], fewer: int = 0) -> Tensor:
     """The sum of squares over some dimensions, by their size less `fewer`."""
     count = math.prod(x.shape[d] for d in dims) - fewer
-    scale = count**-0.5 if count > 0 else math.nan  # the norm first: its square may leave the range of half precision
-    norm: Tensor = torch.linalg.vector_norm(x, dim=dims, keepdim=True)
-    return (norm * scale).square()
+    wide = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x  # squares may leave the range of half precision
+    total = wide.square().sum(dims, keepdim=True)
+    return (total / count if count > 0 else torch.full_like(total, math.nan)).to(x.dtype)
 
 
 def adain(content: Tensor, style: Tensor, eps: float = 1e-5) -> Tensor:

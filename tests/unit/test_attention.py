@@ -221,3 +221,15 @@ def test_counts_stand_for_keys_written_out(given_tokens, linked, fallback, seed)
     all_of_them = RegionIndex.build(query_labels, key_labels.repeat_interleave(counts), linked, fallback)
     expected = continuous_attention(query.double(), *(x.double() for x in written_out), all_of_them)
     close(continuous_attention(query, key, value, few, counts=counts), expected)
+
+
+@pytest.mark.parametrize("channels_last", [True, False])
+def test_mvn_is_the_unbiased_normalisation_in_any_layout(channels_last):
+    x = torch.randn(2, 5, 7, 6, generator=torch.Generator().manual_seed(0)) * 3 + 100
+    if channels_last:
+        x = x.contiguous(memory_format=torch.channels_last)
+    exact = x.double()
+    variance, mean = torch.var_mean(exact, dim=(2, 3), keepdim=True)
+    torch.testing.assert_close(mvn(x), ((exact - mean) / (variance + 1e-5).sqrt()).float(), rtol=1e-4, atol=1e-4)
+    wide = (torch.randn(1, 2, 20, 20, generator=torch.Generator().manual_seed(1)) * 200).half()
+    assert torch.isfinite(mvn(wide)).all() and abs(float(mvn(wide).float().std()) - 1) < 0.01  # squares beyond half's range
