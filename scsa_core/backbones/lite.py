@@ -29,6 +29,7 @@ from scsa_core.backbones.patches import DIRECTIONS, PatchLevel
 from scsa_core.backbones.sanet import pair_labels, soften_all
 from scsa_core.backbones.strips import PIXELS, in_strips
 from scsa_core.backbones.vgg import ConvStack, caffe_vgg16
+from scsa_core.compiled import compiled
 from scsa_core.knobs import Knobs, Method
 from scsa_core.precision import convolution_dtype
 
@@ -96,6 +97,8 @@ class Lite:
         self.attention = PatchLevel(basis, LOGIT_SCALE)
         for module in (encoder, decoder, self.attention):
             module.requires_grad_(False).eval().to(memory_format=torch.channels_last)
+        encoder.forward = compiled(encoder.forward)  # type: ignore[method-assign]
+        decoder.stage = compiled(decoder.stage)  # type: ignore[method-assign]
 
     @classmethod
     def load(cls, device: torch.device) -> Lite:

@@ -30,6 +30,7 @@ from scsa_core.backbones.level import Attended, AttentionLevel, grid_labels, sof
 from scsa_core.backbones.reflected import ReflectedConv
 from scsa_core.backbones.strips import PIXELS, in_strips
 from scsa_core.backbones.vgg import SANET_DECODER, VGG19_NORMALISED, ConvStack
+from scsa_core.compiled import compiled
 from scsa_core.knobs import Knobs, Method
 from scsa_core.precision import convolution_dtype
 
@@ -84,6 +85,8 @@ class SANet:
         self.fingerprint = fingerprint if dtype == torch.float32 else f"{fingerprint}-{str(dtype).removeprefix('torch.')}"
         for module in (encoder, transform, decoder):
             module.requires_grad_(False).eval().to(memory_format=torch.channels_last)
+        for stack in (encoder, decoder):
+            stack.forward = compiled(stack.forward)  # type: ignore[method-assign]
 
     @classmethod
     def load(cls, device: torch.device) -> SANet:
