@@ -18,6 +18,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from scsa_core.attention import Links
+from scsa_core.backbones.base import Checkpoint, no_checkpoint
+from scsa_core.counting import present
 from scsa_core.transfer import upload
 
 LEVELS = ("relu4_1", "relu3_1", "relu2_1", "relu1_1")  # the decoder's input and what its stages stand for
@@ -45,7 +47,9 @@ class Moments:
         return self.mean.nbytes + self.deviation.nbytes
 
 
-def masks(labels: Tensor, regions: Sequence[Sequence[int]], factor: int, feather: int = 0) -> Tensor:
+def masks(
+    labels: Tensor, regions: Sequence[Sequence[int]], factor: int, feather: int = 0, checkpoint: Checkpoint = no_checkpoint
+) -> Tensor:
     """Share of each cell that each region group covers: (H, W) integer -> (R, H/f, W/f) float.
 
     feather: width in cells over which borders are blended (0: area shares only).
@@ -57,18 +61,20 @@ def masks(labels: Tensor, regions: Sequence[Sequence[int]], factor: int, feather
     if feather > 0:
         width = 2 * feather + 1
         for _ in range(2):  # twice a box is nearly a triangle: no visible edge
+            checkpoint()
             out = F.avg_pool2d(F.pad(out, (0, 0, feather, feather), mode="replicate"), (width, 1), stride=1)
             out = F.avg_pool2d(F.pad(out, (feather, feather, 0, 0), mode="replicate"), (1, width), stride=1)
     return out[0]
 
 
-def moments(x: Tensor, weights: Tensor) -> Moments:
+def moments(x: Tensor, weights: Tensor, checkpoint: Checkpoint = no_checkpoint) -> Moments:
     """Weighted moments of features (C, H, W) for masks (R, H, W)."""
     f, w = _positions(x), weights.flatten(1)  # (N, C), (R, N)
     total = w.sum(1, keepdim=True).clamp_min(1e-6)
     centre = f[:: max(1, len(f) // SAMPLE)].float().mean(0)  # squares of centred values cancel less
     sums = squares = torch.zeros(len(w), f.shape[1], device=x.device)
     for part in _parts(f):
+        checkpoint()
         g = f[part].float() - centre
         sums = sums + w[:, part] @ g
         squares = squares + w[:, part] @ g.square()
@@ -88,7 +94,9 @@ def _parts(f: Tensor) -> Iterator[slice]:
     return (slice(k, k + step) for k in range(0, len(f), step))
 
 
-def _each_part(x: Tensor, weights: Tensor, change: Callable[[Tensor, Tensor, Tensor | None], Tensor], own: bool) -> Tensor:
+def _each_part(
+    x: Tensor, weights: Tensor, change: Callable[[Tensor, Tensor, Tensor | None], Tensor], own: bool, checkpoint: Checkpoint
+) -> Tensor:
     """x (1, C, H, W) with `change` applied to its positions (n, C) and their weights (n, R), piece by piece.
 
     change: also told where to write, if anywhere; that may be what it reads. own: whether x may be written over.
@@ -99,11 +107,14 @@ def _each_part(x: Tensor, weights: Tensor, change: Callable[[Tensor, Tensor, Ten
     else:
         out = f if own else torch.empty_like(f, memory_format=torch.contiguous_format)
         for part in _parts(f):
+            checkpoint()
             change(f[part], w[part], out[part])
     return out.view(1, *x.shape[2:], x.shape[1]).permute(0, 3, 1, 2)
 
 
-def squeeze(x: Tensor, weights: Tensor, moments: Moments, strength: float = 1.0, *, own: bool = False) -> Tensor:
+def squeeze(
+    x: Tensor, weights: Tensor, moments: Moments, strength: float = 1.0, *, own: bool = False, checkpoint: Checkpoint = no_checkpoint
+) -> Tensor:
     """Bound how far x (1, C, H, W) leaves its region's mean, smoothly, to LIMIT deviations; by `strength` of the way.
 
     In a flat region the only strong responses are those of its border; raised to the
@@ -119,23 +130,32 @@ def squeeze(x: Tensor, weights: Tensor, moments: Moments, strength: float = 1.0,
         inside = (f - mean).div_(reach).tanh_()
         return torch.lerp(f, torch.addcmul(mean, reach, inside, out=mean), strength, out=out)
 
-    return _each_part(x, weights, bounded, own)
+    return _each_part(x, weights, bounded, own, checkpoint)
 
 
-def align(x: Tensor, weights: Tensor, target: Moments, strength: float = 1.0, *, squeezed: bool = False, own: bool = False) -> Tensor:
+def align(
+    x: Tensor,
+    weights: Tensor,
+    target: Moments,
+    strength: float = 1.0,
+    *,
+    squeezed: bool = False,
+    own: bool = False,
+    checkpoint: Checkpoint = no_checkpoint,
+) -> Tensor:
     """Give each region of x (1, C, H, W) the target's moments. weights (R, H, W) sum to 1 over R.
 
     own: whether x may be written over.
     """
-    now = moments(x[0], weights)
+    now = moments(x[0], weights, checkpoint)
     if squeezed:
-        x, own = squeeze(x, weights, now, strength, own=own), True
-        now = moments(x[0], weights)
+        x, own = squeeze(x, weights, now, strength, own=own, checkpoint=checkpoint), True
+        now = moments(x[0], weights, checkpoint)
     gain = (target.deviation / now.deviation).clamp(1 / MAX_GAIN, MAX_GAIN)  # (R, C)
     shift = target.mean - now.mean * gain
     if strength != 1.0:
         gain, shift = 1 + strength * (gain - 1), strength * shift
-    return _each_part(x, weights, lambda f, w, out: torch.addcmul(w @ shift, f, w @ gain, out=out), own)
+    return _each_part(x, weights, lambda f, w, out: torch.addcmul(w @ shift, f, w @ gain, out=out), own, checkpoint)
 
 
 def blend(x: Tensor, content: Tensor) -> Tensor:
@@ -154,17 +174,20 @@ class Alignment:
     def nbytes(self) -> int:
         return sum(w.nbytes for w in self.weights) + sum(t.nbytes for t in self.targets)
 
-    def at(self, level: int, x: Tensor, strength: float = 1.0, *, own: bool = False) -> Tensor:
+    def at(
+        self, level: int, x: Tensor, strength: float = 1.0, *, own: bool = False, checkpoint: Checkpoint = no_checkpoint
+    ) -> Tensor:
         """x (1, C, H, W) with the style's moments, by `strength` (0 to 1) of the level's own share of the way.
 
         own: whether x may be written over, which saves a picture's worth of memory.
         """
         share = STRENGTHS[level] * strength
-        return align(x, self.weights[level], self.targets[level], share, squeezed=level == SHARED, own=own)
+        squeezed = level == SHARED
+        return align(x, self.weights[level], self.targets[level], share, squeezed=squeezed, own=own, checkpoint=checkpoint)
 
-    def blend(self, x: Tensor, aligned: Tensor, strength: float = 1.0) -> Tensor:
+    def blend(self, x: Tensor, aligned: Tensor, strength: float = 1.0, checkpoint: Checkpoint = no_checkpoint) -> Tensor:
         """The level SHARED with a share of the content's own layer. aligned: that layer after it too took the style's statistics."""
-        return self.at(SHARED, blend(x, aligned), strength, own=True)
+        return self.at(SHARED, blend(x, aligned), strength, own=True, checkpoint=checkpoint)
 
     def steps(self, content: Tensor) -> list[Callable[[Tensor], Tensor]]:
         """What follows each stage of the decoder. content: relu3_1 (1, 256, h, w)."""
@@ -173,10 +196,10 @@ class Alignment:
 
 def groups_of(content_labels: Tensor, style_labels: Tensor, links: Links | None) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
     """(content ids, style ids) that belong together; an empty style tuple means the whole style picture."""
-    present = set(torch.unique(style_labels).tolist())
+    there = set(present(style_labels).tolist())
     out: dict[tuple[int, ...], list[int]] = {}
-    for region in torch.unique(content_labels).tolist():
-        sources = tuple(sorted(present.intersection((links or {}).get(region, (region,)))))
+    for region in present(content_labels).tolist():
+        sources = tuple(sorted(there.intersection((links or {}).get(region, (region,)))))
         out.setdefault(sources or (-1, region), []).append(region)
     return [(tuple(v), () if k[0] == -1 else k) for k, v in out.items()]
 
@@ -187,16 +210,17 @@ def build(
     style_labels: Tensor,
     links: Links | None = None,
     feather: float = 1.0,
+    checkpoint: Checkpoint = no_checkpoint,
 ) -> Alignment:
     """Masks from labels at picture resolution (multiples of 8), moments from the style's taps (1, C, h, w)."""
     groups = groups_of(content_labels, style_labels, links)
-    everything = torch.unique(style_labels).tolist()
+    everything = present(style_labels).tolist()
     sources = [s or tuple(everything) for _, s in groups]
     weights, targets = [], []
     device = style[LEVELS[0]].device
     content_labels, style_labels = upload(content_labels, device), upload(style_labels, device)
     for level, factor in zip(LEVELS, FACTORS, strict=True):
         blur = max(1, round(feather * 4 / factor)) if feather else 0
-        weights.append(masks(content_labels, [c for c, _ in groups], factor, blur))
-        targets.append(moments(style[level][0], masks(style_labels, sources, factor)))
+        weights.append(masks(content_labels, [c for c, _ in groups], factor, blur, checkpoint))
+        targets.append(moments(style[level][0], masks(style_labels, sources, factor, checkpoint=checkpoint), checkpoint))
     return Alignment(tuple(weights), tuple(targets))

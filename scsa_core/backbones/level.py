@@ -84,7 +84,9 @@ class AttentionLevel(nn.Module):
     ) -> Attended:
         """SCSA on one level. Features (1, C, h, w); labels at the grids' size, integer."""
         if use_adain:
+            checkpoint()
             content = semantic_adain(content, style, content_labels, style_labels, links=links)
+            checkpoint()
         index = RegionIndex.build(content_labels.flatten(), style_labels.flatten(), links, fallback).to(content.device)
         value = self._tokens("h", style)
         if content.device.type == "cuda":  # finding equal tokens would keep it waiting longer than all of them take
@@ -92,6 +94,7 @@ class AttentionLevel(nn.Module):
             sca = continuous_attention(map_query, map_key, value, index, self.scale, checkpoint)
         else:
             sca = self._continuous(content_map, style_map, value, content_labels, style_labels, links, fallback, checkpoint)
+        checkpoint()
         ssa = self.sparse(content, style, value, index, checkpoint)
         return Attended(content, self._picture(sca, content), self._picture(ssa, content))
 
@@ -100,11 +103,15 @@ class AttentionLevel(nn.Module):
         links: Links | None, fallback: Fallback, checkpoint: Checkpoint,
     ) -> Tensor:  # fmt: skip
         """SCA: (1, N, C). Tokens inside a region of one colour are all alike, so each kind is worked out once."""
+        checkpoint()
         queries = Distinct.of(_rows(mvn(content_map)), content_labels.flatten())
+        checkpoint()
         keys = Distinct.of(_rows(mvn(style_map)), style_labels.flatten())
         index = RegionIndex.build(queries.labels, keys.labels, links, fallback)
+        checkpoint()
         query, key = self._project("f", queries.rows)[None], self._project("g", keys.rows)[None]
         means = keys.means(value[0])[None]
+        checkpoint()
         out = continuous_attention(query, key, means, index, self.scale, checkpoint, keys.counts)
         return out.index_select(1, queries.which)
 

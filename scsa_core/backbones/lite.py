@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -130,14 +129,24 @@ class Lite:
         picture = picture.to(self.dtype).contiguous(memory_format=torch.channels_last)
         return encoded(self.encoder, picture, names, ENCODER_HALO, checkpoint, dtypes)
 
-    def stage(self, k: int, x: Tensor) -> Tensor:
+    def stage(self, k: int, x: Tensor, checkpoint: Checkpoint = no_checkpoint) -> Tensor:
         """The decoder's stage k."""
-        return in_strips(partial(self.decoder.stage, k), x, DECODER_HALO, pixels=PIXELS >> (8 - k), step=DECODER_HALO)
 
-    def picture(self, x: Tensor) -> Tensor:
+        def part(strip: Tensor) -> Tensor:
+            checkpoint()
+            return self.decoder.stage(k, strip)
+
+        return in_strips(part, x, DECODER_HALO, pixels=PIXELS >> (8 - k), step=DECODER_HALO)
+
+    def picture(self, x: Tensor, checkpoint: Checkpoint = no_checkpoint) -> Tensor:
         """What the decoder makes of its last stage."""
-        out: Tensor = in_strips(self.decoder.picture, x, DECODER_HALO, step=DECODER_HALO)
-        return out
+
+        def part(strip: Tensor) -> Tensor:
+            checkpoint()
+            out: Tensor = self.decoder.picture(strip)
+            return out
+
+        return in_strips(part, x, DECODER_HALO, step=DECODER_HALO)
 
     def prepare(self, pair: Pair, method: Method, checkpoint: Checkpoint = no_checkpoint) -> Painted:
         content, style = pair.content[TAP], pair.style[TAP]
@@ -146,8 +155,8 @@ class Lite:
             residual, attended = self.attention.baseline(content, style, checkpoint)
             whole = [torch.zeros(x.shape[-2] * 8, x.shape[-1] * 8, dtype=torch.long) for x in (content, style)]
             level = Attended(residual, attended, torch.zeros_like(attended))
-            alignment = align.build(pair.style, whole[0], whole[1])
-            return Painted(level, detail, alignment.at(align.SHARED, detail), alignment)
+            alignment = align.build(pair.style, whole[0], whole[1], checkpoint=checkpoint)
+            return Painted(level, detail, alignment.at(align.SHARED, detail, checkpoint=checkpoint), alignment)
         assert pair.content_map is not None and pair.style_map is not None
         assert pair.content_labels is not None and pair.style_labels is not None
         labels = pair_labels(pair, content, style)
@@ -167,9 +176,8 @@ class Lite:
         if method == "no_sadain":
             return Painted(level, detail)
         feather = 1.0 + 2.0 * pair.soft_borders
-        alignment = align.build(pair.style, pair.content_labels, pair.style_labels, pair.links, feather)
-        checkpoint()
-        return Painted(level, detail, alignment.at(align.SHARED, detail), alignment)
+        alignment = align.build(pair.style, pair.content_labels, pair.style_labels, pair.links, feather, checkpoint)
+        return Painted(level, detail, alignment.at(align.SHARED, detail, checkpoint=checkpoint), alignment)
 
     def render(self, prepared: Painted, knobs: Knobs, method: Method, checkpoint: Checkpoint = no_checkpoint) -> Tensor:
         a1, a2 = (1.0, 0.0) if method == "baseline" else alphas(knobs, method)
@@ -177,19 +185,17 @@ class Lite:
         x = (level.residual + a1 * level.sca + a2 * level.ssa) / (1 + a1 + a2)
         strength = min(1.0, a1 + a2)
         if prepared.alignment is not None:
-            x = prepared.alignment.at(0, x, strength, own=True)
+            x = prepared.alignment.at(0, x, strength, own=True, checkpoint=checkpoint)
         x = x.contiguous(memory_format=torch.channels_last)
         for k in range(3):
-            checkpoint()
-            x = self.stage(k, x)
+            x = self.stage(k, x, checkpoint)
             if prepared.alignment is None:
                 x = align.blend(x, prepared.detail) if k == 0 else x
             elif k == 0:
                 aligned = prepared.aligned
                 if aligned is None or strength < 1.0:
-                    aligned = prepared.alignment.at(align.SHARED, prepared.detail, strength)
-                x = prepared.alignment.blend(x, aligned, strength)
+                    aligned = prepared.alignment.at(align.SHARED, prepared.detail, strength, checkpoint=checkpoint)
+                x = prepared.alignment.blend(x, aligned, strength, checkpoint)
             else:
-                x = prepared.alignment.at(k + 1, x, strength, own=True)
-        checkpoint()
-        return self.picture(x)
+                x = prepared.alignment.at(k + 1, x, strength, own=True, checkpoint=checkpoint)
+        return self.picture(x, checkpoint)

@@ -35,7 +35,10 @@ class PatchLevel(AttentionLevel):
         self.register_buffer("basis", basis)
 
     def sparse(self, content: Tensor, style: Tensor, value: Tensor, index: RegionIndex, checkpoint: Checkpoint) -> Tensor:
-        query, key = (windows(projected(mvn(x), self.basis)) for x in (content, style))
+        query = windows(projected(mvn(content), self.basis))
+        checkpoint()
+        key = windows(projected(mvn(style), self.basis))
+        checkpoint()
         winners = sparse_winners(query, key, index, self.scale, checkpoint)
         checkpoint()
         own, may = _regions(index, len(winners), value.shape[1])

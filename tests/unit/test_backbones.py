@@ -14,6 +14,7 @@ from scsa_core.backbones.lite_decoder import LiteDecoder
 from scsa_core.backbones.transformer import Transformer
 from scsa_core.backbones.vgg import SANET_DECODER, VGG16, VGG19_NORMALISED, ConvStack, caffe_vgg16, until
 from scsa_core.engine import Engine
+from scsa_core.errors import Cancelled
 from scsa_core.knobs import METHODS, Knobs
 
 
@@ -210,3 +211,35 @@ def test_lites_prepared_detail_is_what_a_render_would_make_of_it(shipped_lite, a
         assert prepared.aligned is not None and prepared.nbytes > prepared.level.nbytes + prepared.detail.nbytes
         with_it, without = (shipped_lite.render(p, knobs, "scsa") for p in (prepared, dataclasses.replace(prepared, aligned=None)))
     assert torch.equal(with_it, without)
+
+
+def test_lite_can_be_stopped_anywhere_and_looks_more_often_the_larger_the_picture(shipped_lite):
+    looks = {}
+    for side in (64, 512):
+        pair, calls = pair_for(shipped_lite, (side, side), (side, side)), []
+        with torch.inference_mode():
+            prepared = shipped_lite.prepare(pair, "scsa", lambda: calls.append("prepare"))
+            shipped_lite.render(prepared, Knobs(), "scsa", lambda: calls.append("render"))
+        looks[side] = calls
+    for stage in ("prepare", "render"):
+        assert looks[64].count(stage) >= 6
+        assert looks[512].count(stage) > looks[64].count(stage) + 20  # pieces of a bounded size, not whole layers
+
+    def stop_at(number):
+        left = iter(range(number))
+
+        def stop():
+            if next(left, None) is None:
+                raise Cancelled()
+
+        return stop
+
+    pair = pair_for(shipped_lite)
+    with torch.inference_mode():
+        prepared = shipped_lite.prepare(pair, "scsa")
+        for number in range(0, looks[64].count("prepare") - 5, 3):
+            with pytest.raises(Cancelled):
+                shipped_lite.prepare(pair, "scsa", stop_at(number))
+        for number in range(6):
+            with pytest.raises(Cancelled):
+                shipped_lite.render(prepared, Knobs(), "scsa", stop_at(number))
