@@ -33,7 +33,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     link = action("link", "Print a new results link; the old one stops working.")
     gone = action("delete", "Delete a study: answers, participants, pictures.")
     for sub in (export, link, gone):
-        sub.add_argument("study", metavar="ID", help="The study's id, as `list` prints it.")
+        sub.add_argument("study", metavar="ID", help="The study's id, as `list` prints it; an older one that begins with - goes after --.")
     for sub, do in ((listing, run_list), (export, run_export), (link, run_link), (gone, run_delete)):
         sub.set_defaults(do=do)
 

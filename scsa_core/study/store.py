@@ -61,7 +61,7 @@ class Store:
         """A draft. Returns (study id, secret of its results). Raises StudyError."""
         design.plan(len(pairs))
         self.sweep()
-        study, secret = secrets.token_urlsafe(12), secrets.token_urlsafe(24)
+        study, secret = _identifier(), secrets.token_urlsafe(24)
         folder = self._folder(study)
         folder.mkdir(parents=True)
         try:
@@ -331,6 +331,13 @@ def _hash(secret: str) -> str:
 def _seed(study_seed: int, number: int) -> int:
     """A participant's own seed, the same for the same study and number."""
     return int.from_bytes(hashlib.sha256(f"{study_seed}/{number}".encode()).digest()[:6], "big")
+
+
+def _identifier() -> str:
+    """A study's id: never "-..." at its beginning, which a command line takes for an option."""
+    while (found := secrets.token_urlsafe(12)).startswith("-"):
+        pass
+    return found
 
 
 def _bounded(image: Image.Image) -> Image.Image:

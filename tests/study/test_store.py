@@ -16,7 +16,7 @@ from scsa_core.errors import StudyClosed, StudyError, StudyFull, StudyUnknown
 from scsa_core.study import report
 from scsa_core.study.reading import ABANDONED_MS
 from scsa_core.study.stats import TIE
-from scsa_core.study.store import Store
+from scsa_core.study.store import Store, _identifier
 
 from .conftest import ARMS, design, pairs
 
@@ -334,6 +334,12 @@ def test_a_busy_database_is_waited_for(tmp_path):
     timer.join()
     other.close()
     store.close()
+
+
+def test_no_id_looks_like_an_option(monkeypatch):
+    drawn = iter(["-looks-like-one", "-too", "not-this-one"])
+    monkeypatch.setattr("secrets.token_urlsafe", lambda count: next(drawn))
+    assert _identifier() == "not-this-one"
 
 
 def test_the_command_line_lists_exports_renews_and_deletes(store, database_url, capsys):
