@@ -15,6 +15,7 @@ from scsa_core.backbones.strips import PIXELS, STEP, in_strips
 from scsa_core.backbones.vgg import ConvStack
 
 FINE_PIXELS = 1 << 16  # of a strip through the layers before the second pooling: small enough to come from the heap
+LAYER_PIXELS = 1 << 17  # of a strip through the others: larger ones are looked at between layers, for a stop
 FINE_HALO = 8  # rows: those layers see 7 pixels beyond their own, and pool once
 
 
@@ -42,9 +43,16 @@ def encoded(
         return {name: out[name].float() for name in fine} | {"": out[between]}
 
     def rest(strip: Tensor) -> dict[str, Tensor]:
-        checkpoint()
-        out = stack(strip, coarse, first=split)
-        return {name: out[name].float() for name in coarse}
+        each = strip.shape[-2] * strip.shape[-1] > LAYER_PIXELS
+        out: dict[str, Tensor] = {}
+        for k in range(split, len(stack.specs)) if each else (split,):
+            checkpoint()
+            found = stack(strip, coarse, first=k, last=k + 1 if each else None)
+            strip = found.pop("")
+            out |= {name: x.float() for name, x in found.items()}
+            if len(out) == len(coarse):
+                break
+        return out
 
     found = dict(in_strips(first, picture, FINE_HALO, pixels=FINE_PIXELS, dtypes=dtypes))
     x = found.pop("")

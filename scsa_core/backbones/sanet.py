@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -38,6 +39,7 @@ FILES = ("vgg_normalised.pth", "decoder_iter_500000.pth", "transformer_iter_5000
 TAPS = ("relu4_1", "relu5_1")
 ENCODER_HALO = 80  # rows: relu5_1 sees 70 pixels beyond its own
 DECODER_HALO = 4  # tokens: a picture's row sees less than 4 beyond its own
+LAYER_TOKENS = 1 << 12
 FINEST_HALO = 2  # rows before the last doubling: what three convolutions see, two of them after it
 
 INFO = BackboneInfo(
@@ -157,14 +159,18 @@ def decode(decoder: ConvStack, x: Tensor, checkpoint: Checkpoint = no_checkpoint
     """
     finest = max(k for k, spec in enumerate(decoder.specs) if spec.upsample)
 
-    def part(features: Tensor, first: int, last: int | None) -> Tensor:
-        checkpoint()
-        out: Tensor = decoder(features, first=first, last=last)[""]
-        return out
+    def part(features: Tensor, first: int, last: int) -> Tensor:
+        # A layer that doubles is quicker together with the next; large strips are looked at between all others, for a stop.
+        each = features.shape[-2] * features.shape[-1] > LAYER_TOKENS
+        cuts = [k for k in range(first, last) if k == first or (each and not decoder.specs[k - 1].upsample)]
+        for begin, end in pairwise((*cuts, last)):
+            checkpoint()
+            features = decoder(features, first=begin, last=end)[""]
+        return features
 
     x = x.contiguous(memory_format=torch.channels_last)
     x = in_strips(partial(part, first=0, last=finest), x, DECODER_HALO, pixels=PIXELS // 64, step=DECODER_HALO)
-    return in_strips(partial(part, first=finest, last=None), x, FINEST_HALO, pixels=PIXELS // 64, step=FINEST_HALO)
+    return in_strips(partial(part, first=finest, last=len(decoder.specs)), x, FINEST_HALO, pixels=PIXELS // 64, step=FINEST_HALO)
 
 
 def pair_labels(pair: Pair, content: Tensor, style: Tensor) -> tuple[Tensor, Tensor]:
