@@ -11,6 +11,7 @@ Source: Lavin & Gray 2016, "Fast Algorithms for Convolutional Neural Networks".
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -23,7 +24,6 @@ from torch import Tensor
 FEWEST_CHANNELS = 128  # fewer, and the transforms cost what the products save
 FEWEST_POSITIONS = 1 << 11
 PIECE = 1 << 20  # transformed numbers at once: 4 MB stay in the cache
-
 
 _plainly = ContextVar("plainly", default=False)
 
@@ -39,24 +39,25 @@ def plain_convolutions() -> Iterator[None]:
 
 
 @lru_cache(maxsize=1)
-def _multiplies_at_512_bits() -> bool:
-    return torch.backends.cpu.get_cpu_capability() == "AVX512"
+def _largest_kernel() -> float:
+    """Numbers of a transformed kernel up to which this processor gains; 0 where it was not measured.
+
+    Each piece of the picture has oneDNN lay out the kernel anew: at 512 bits, where
+    multiplications are cheap, that has to be little beside the piece.
+    """
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return 0
+    return {"AVX2": math.inf, "AVX512": PIECE}.get(torch.backends.cpu.get_cpu_capability(), 0)
 
 
 def worth_it(x: Tensor, weight: Tensor) -> bool:
-    """Whether `winograd_conv2d` is the quicker: many channels and positions, float32 on a processor, no gradient.
-
-    Each piece of the picture has oneDNN lay out the kernel anew: where multiplications are
-    cheap, that has to be little beside the piece.
-    """
+    """Whether `winograd_conv2d` is the quicker: many channels and positions, float32 on a processor, no gradient."""
     if x.device.type != "cpu" or x.dtype != torch.float32 or (torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad)):
         return False
     outputs, channels = weight.shape[:2]
     if min(outputs, channels) < FEWEST_CHANNELS or x.shape[-2] * x.shape[-1] < FEWEST_POSITIONS or min(x.shape[-2:]) < 4:
         return False
-    if _plainly.get():
-        return False
-    return 16 * outputs * channels <= PIECE or not _multiplies_at_512_bits()
+    return not _plainly.get() and 16 * outputs * channels <= _largest_kernel()
 
 
 def winograd_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

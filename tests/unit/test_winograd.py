@@ -50,7 +50,7 @@ def test_the_weight_is_transformed_as_the_paper_has_it():
 
 @pytest.fixture
 def narrow(monkeypatch):
-    monkeypatch.setattr(winograd, "_multiplies_at_512_bits", lambda: False)
+    monkeypatch.setattr(winograd, "_largest_kernel", lambda: float("inf"))
 
 
 def test_where_it_is_taken(narrow, monkeypatch):
@@ -64,7 +64,7 @@ def test_where_it_is_taken(narrow, monkeypatch):
         with plain_convolutions():
             assert not worth_it(x, weight)
         assert worth_it(x, weight)
-    monkeypatch.setattr(winograd, "_multiplies_at_512_bits", lambda: True)
+    monkeypatch.setattr(winograd, "_largest_kernel", lambda: winograd.PIECE)
     with torch.no_grad():
         assert not worth_it(x, weight) and worth_it(x[:, :256], weight[:256, :256])  # a kernel of 512 x 512 costs what it saves
 
@@ -76,3 +76,12 @@ def test_layers_take_it_by_themselves(narrow, monkeypatch):
     assert (reflected_conv2d(x, weight, bias) - plain(x, weight, bias)).abs().max() < 1e-4
     reflected_conv2d(x[..., :16, :], weight, bias)
     assert len(taken) == 1
+
+
+@pytest.mark.parametrize(("capability", "expected"), [("AVX2", float("inf")), ("AVX512", winograd.PIECE), ("DEFAULT", 0), ("NEON", 0)])
+def test_which_processors(monkeypatch, capability, expected):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: True)
+    assert winograd._largest_kernel.__wrapped__() == expected
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    assert winograd._largest_kernel.__wrapped__() == 0
