@@ -119,13 +119,15 @@ def semantic_adain(
     eps: float = 1e-5,
     *,
     links: Links | None = None,
+    checkpoint: Callable[[], None] | None = None,
 ) -> Tensor:
     """S-AdaIN: each content region takes its style region's mean and deviation.
 
     content (B, C, H, W), style (B, C, H', W') float; content_labels (H, W), style_labels
     (H', W') integer, best on the processor (`RegionIndex.to`). Returns (B, C, H, W). Deviations are biased, sqrt(var + eps), as in
-    the paper's equation 3. A region that the style lacks is left as it is. Raises
-    ShapeError where labels and features disagree.
+    the paper's equation 3. A region that the style lacks is left as it is.
+    checkpoint is called once a region; it may raise to stop the work. Raises ShapeError
+    where labels and features disagree.
     """
     _check_map(content, content_labels, "content")
     _check_map(style, style_labels, "style")
@@ -140,6 +142,8 @@ def semantic_adain(
             continue
         style_statistics[k] = _statistics(source.index_select(1, upload(block.keys, style.device)), eps)
         for region in regions:  # a content region's own moments, also where several share a source
+            if checkpoint is not None:
+                checkpoint()
             at = upload((labels == region).nonzero().flatten(), content.device)
             part = flat.index_select(1, at)
             mean, deviation = _statistics(part, eps)

@@ -85,7 +85,7 @@ class AttentionLevel(nn.Module):
         """SCSA on one level. Features (1, C, h, w); labels at the grids' size, integer."""
         if use_adain:
             checkpoint()
-            content = semantic_adain(content, style, content_labels, style_labels, links=links)
+            content = semantic_adain(content, style, content_labels, style_labels, links=links, checkpoint=checkpoint)
             checkpoint()
         index = RegionIndex.build(content_labels.flatten(), style_labels.flatten(), links, fallback).to(content.device)
         value = self._tokens("h", style)
@@ -104,9 +104,13 @@ class AttentionLevel(nn.Module):
     ) -> Tensor:  # fmt: skip
         """SCA: (1, N, C). Tokens inside a region of one colour are all alike, so each kind is worked out once."""
         checkpoint()
-        queries = Distinct.of(_rows(mvn(content_map)), content_labels.flatten())
+        rows = _rows(mvn(content_map))
         checkpoint()
-        keys = Distinct.of(_rows(mvn(style_map)), style_labels.flatten())
+        queries = Distinct.of(rows, content_labels.flatten())
+        checkpoint()
+        rows = _rows(mvn(style_map))
+        checkpoint()
+        keys = Distinct.of(rows, style_labels.flatten())
         index = RegionIndex.build(queries.labels, keys.labels, links, fallback)
         checkpoint()
         query, key = self._project("f", queries.rows)[None], self._project("g", keys.rows)[None]

@@ -147,8 +147,13 @@ class SANet:
         return soften_all(out, labels[0], pair.soft_borders)
 
     def render(self, prepared: Attended, knobs: Knobs, method: Method, checkpoint: Checkpoint = no_checkpoint) -> Tensor:
-        checkpoint()
-        x = self.transform.merge_conv(weighted(prepared, knobs, method))
+
+        def merged(strip: Tensor) -> Tensor:
+            checkpoint()
+            out: Tensor = self.transform.merge_conv(strip)
+            return out
+
+        x = in_strips(merged, weighted(prepared, knobs, method), DECODER_HALO, pixels=PIXELS // 64, step=DECODER_HALO)
         return decode(self.decoder, x, checkpoint)
 
 
