@@ -38,7 +38,6 @@ def encoded(
     coarse = tuple(n for n in names if n not in fine)
 
     def first(strip: Tensor) -> dict[str, Tensor]:
-        checkpoint()
         out = stack(strip, (*fine, between), last=split)
         return {name: out[name].float() for name in fine} | {"": out[between]}
 
@@ -54,7 +53,7 @@ def encoded(
                 break
         return out
 
-    found = dict(in_strips(first, picture, FINE_HALO, pixels=FINE_PIXELS, dtypes=dtypes))
+    found = dict(in_strips(first, picture, FINE_HALO, pixels=FINE_PIXELS, dtypes=dtypes, checkpoint=checkpoint))
     x = found.pop("")
     found |= in_strips(rest, x, halo // 2, pixels=PIXELS // 4, step=STEP // 2, dtypes=dtypes)
     return {name: found[name] for name in names}

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -28,7 +29,7 @@ from scsa_core.backbones.patches import DIRECTIONS, PatchLevel
 from scsa_core.backbones.sanet import pair_labels, soften_all
 from scsa_core.backbones.strips import PIXELS, in_strips
 from scsa_core.backbones.vgg import ConvStack, caffe_vgg16
-from scsa_core.compiled import compiled
+from scsa_core.compiled import compile_method
 from scsa_core.knobs import Knobs, Method
 from scsa_core.precision import convolution_dtype
 
@@ -96,8 +97,8 @@ class Lite:
         self.attention = PatchLevel(basis, LOGIT_SCALE)
         for module in (encoder, decoder, self.attention):
             module.requires_grad_(False).eval().to(memory_format=torch.channels_last)
-        encoder.forward = compiled(encoder.forward)  # type: ignore[method-assign]
-        decoder.stage = compiled(decoder.stage)  # type: ignore[method-assign]
+        compile_method(encoder, "forward")
+        compile_method(decoder, "stage")
 
     @classmethod
     def load(cls, device: torch.device) -> Lite:
@@ -131,22 +132,13 @@ class Lite:
 
     def stage(self, k: int, x: Tensor, checkpoint: Checkpoint = no_checkpoint) -> Tensor:
         """The decoder's stage k."""
-
-        def part(strip: Tensor) -> Tensor:
-            checkpoint()
-            return self.decoder.stage(k, strip)
-
-        return in_strips(part, x, DECODER_HALO, pixels=PIXELS >> (8 - k), step=DECODER_HALO)
+        stage = partial(self.decoder.stage, k)
+        return in_strips(stage, x, DECODER_HALO, pixels=PIXELS >> (8 - k), step=DECODER_HALO, checkpoint=checkpoint)
 
     def picture(self, x: Tensor, checkpoint: Checkpoint = no_checkpoint) -> Tensor:
         """What the decoder makes of its last stage."""
-
-        def part(strip: Tensor) -> Tensor:
-            checkpoint()
-            out: Tensor = self.decoder.picture(strip)
-            return out
-
-        return in_strips(part, x, DECODER_HALO, step=DECODER_HALO)
+        out: Tensor = in_strips(self.decoder.picture, x, DECODER_HALO, step=DECODER_HALO, checkpoint=checkpoint)
+        return out
 
     def prepare(self, pair: Pair, method: Method, checkpoint: Checkpoint = no_checkpoint) -> Painted:
         content, style = pair.content[TAP], pair.style[TAP]

@@ -31,7 +31,7 @@ from scsa_core.backbones.level import Attended, AttentionLevel, grid_labels, sof
 from scsa_core.backbones.reflected import ReflectedConv
 from scsa_core.backbones.strips import PIXELS, in_strips
 from scsa_core.backbones.vgg import SANET_DECODER, VGG19_NORMALISED, ConvStack
-from scsa_core.compiled import compiled
+from scsa_core.compiled import compile_method
 from scsa_core.knobs import Knobs, Method
 from scsa_core.precision import convolution_dtype
 
@@ -39,7 +39,7 @@ FILES = ("vgg_normalised.pth", "decoder_iter_500000.pth", "transformer_iter_5000
 TAPS = ("relu4_1", "relu5_1")
 ENCODER_HALO = 80  # rows: relu5_1 sees 70 pixels beyond its own
 DECODER_HALO = 4  # tokens: a picture's row sees less than 4 beyond its own
-LAYER_TOKENS = 1 << 12
+LAYER_TOKENS = 1 << 12  # of a strip: larger ones are looked at between layers, for a stop
 FINEST_HALO = 2  # rows before the last doubling: what three convolutions see, two of them after it
 
 INFO = BackboneInfo(
@@ -88,7 +88,7 @@ class SANet:
         for module in (encoder, transform, decoder):
             module.requires_grad_(False).eval().to(memory_format=torch.channels_last)
         for stack in (encoder, decoder):
-            stack.forward = compiled(stack.forward)  # type: ignore[method-assign]
+            compile_method(stack, "forward")
 
     @classmethod
     def load(cls, device: torch.device) -> SANet:
@@ -147,13 +147,8 @@ class SANet:
         return soften_all(out, labels[0], pair.soft_borders)
 
     def render(self, prepared: Attended, knobs: Knobs, method: Method, checkpoint: Checkpoint = no_checkpoint) -> Tensor:
-
-        def merged(strip: Tensor) -> Tensor:
-            checkpoint()
-            out: Tensor = self.transform.merge_conv(strip)
-            return out
-
-        x = in_strips(merged, weighted(prepared, knobs, method), DECODER_HALO, pixels=PIXELS // 64, step=DECODER_HALO)
+        x = weighted(prepared, knobs, method)
+        x = in_strips(self.transform.merge_conv, x, DECODER_HALO, pixels=PIXELS // 64, step=DECODER_HALO, checkpoint=checkpoint)
         return decode(self.decoder, x, checkpoint)
 
 
@@ -165,7 +160,7 @@ def decode(decoder: ConvStack, x: Tensor, checkpoint: Checkpoint = no_checkpoint
     finest = max(k for k, spec in enumerate(decoder.specs) if spec.upsample)
 
     def part(features: Tensor, first: int, last: int) -> Tensor:
-        # A layer that doubles is quicker together with the next; large strips are looked at between all others, for a stop.
+        # A layer that doubles is quicker together with the next.
         each = features.shape[-2] * features.shape[-1] > LAYER_TOKENS
         cuts = [k for k in range(first, last) if k == first or (each and not decoder.specs[k - 1].upsample)]
         for begin, end in pairwise((*cuts, last)):

@@ -12,6 +12,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from scsa_core.backbones.base import Checkpoint, no_checkpoint
+
 PIXELS = 1 << 20  # of a strip, in pixels of the finest layer
 ON_GPU = 4  # times as many: it has no cache to stay in, and every launch costs
 STEP = 16  # strips begin at multiples of it, so that pooling falls where it does in the whole
@@ -26,21 +28,25 @@ def in_strips(
     pixels: int = PIXELS,
     step: int = STEP,
     dtypes: Mapping[str, torch.dtype] | None = None,
+    checkpoint: Checkpoint = no_checkpoint,
 ) -> _Out:
     """f(x) for x (1, C, H, W), computed on strips of at most about `pixels` positions of x.
 
     f: gives one tensor or several by name, each with rows in a fixed ratio to those it is
     given. halo: rows of x, a multiple of `step`, that an output row may depend on beyond its
-    own. dtypes: what to keep a named output in, only where strips are taken.
+    own. dtypes: what to keep a named output in, only where strips are taken. checkpoint is
+    called before every strip.
     """
     height, width = x.shape[-2:]
     pixels *= ON_GPU if x.is_cuda else 1
     rows = max(1, pixels // width // step) * step
     if height <= rows + halo:
+        checkpoint()
         return f(x)
     whole: dict[str, Tensor] = {}
     single = False
     for first in range(0, height, rows):
+        checkpoint()
         last = min(height, first + rows)
         low, high = max(0, first - halo), min(height, last + halo)
         part = f(x[:, :, low:high])

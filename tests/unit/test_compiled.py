@@ -6,20 +6,25 @@ import pytest
 import torch
 
 from scsa_core.backbones import lite
-from scsa_core.compiled import VARIABLE, compiled, wanted
+from scsa_core.compiled import VARIABLE, compile_method, compiled, wanted
 from scsa_core.errors import Cancelled, ScsaError
 from scsa_core.precision import VARIABLE as PRECISION
 
 
 def test_the_switch(monkeypatch):
-    def f(x):
-        return x
+    class Owner:
+        def f(self, x):
+            return x
 
+    owner = Owner()
     monkeypatch.delenv(VARIABLE, raising=False)
-    assert not wanted() and compiled(f) is f
+    compile_method(owner, "f")
+    assert not wanted() and not vars(owner)  # not even a reference to itself, which would outlive a model that goes
     for value, expected in (("", False), ("0", False), (" 1 ", True)):
         monkeypatch.setenv(VARIABLE, value)
         assert wanted() is expected
+    compile_method(owner, "f")
+    assert "f" in vars(owner)
     monkeypatch.setenv(VARIABLE, "yes")
     with pytest.raises(ScsaError, match="yes"):
         wanted()
@@ -34,7 +39,12 @@ def test_a_network_compiles_to_the_same_numbers(on, monkeypatch):
     # Traced, but run by PyTorch's own kernels: no compiler is asked for.
     monkeypatch.setenv(PRECISION, "fp32")
     seen = []
-    monkeypatch.setattr(lite, "compiled", lambda f: seen.append(f) or compiled(f, backend="eager"))
+
+    def by_eager(owner, name):
+        seen.append(getattr(owner, name))
+        setattr(owner, name, compiled(seen[-1], backend="eager"))
+
+    monkeypatch.setattr(lite, "compile_method", by_eager)
     model = lite.Lite.load(torch.device("cpu"))
     assert len(seen) == 2
     picture = torch.rand(1, 3, 64, 48, generator=torch.Generator().manual_seed(0))

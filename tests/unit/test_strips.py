@@ -101,9 +101,9 @@ def test_a_picture_painted_in_strips_shows_no_seam(monkeypatch):
     request = RenderRequest(content, style, *maps, knobs=engine.defaults("lite").replace(size=192))
     whole = engine.render(request).image
 
-    def small(f, x, halo, *, pixels=0, step=16, dtypes=None):
+    def small(f, x, halo, *, pixels=0, step=16, **others):
         tried.append(x.shape)
-        return in_strips(f, x, halo, pixels=x.shape[-1] * 2 * step, step=step, dtypes=dtypes)
+        return in_strips(f, x, halo, pixels=x.shape[-1] * 2 * step, step=step, **others)
 
     monkeypatch.setattr(lite_module, "in_strips", small)
     monkeypatch.setattr(encoded_module, "in_strips", small)
