@@ -32,6 +32,8 @@ from scsa_core.transfer import upload
 
 CHUNK = 1 << 20  # logits held at once: 4 MB in float32, about a core's share of the cache
 GPU_CHUNK = 1 << 26  # 256 MB: a GPU is slowed by launches, not by leaving a cache
+TOKENS = 1 << 12  # of a map that are told apart at once
+NUMBERS = 1 << 22  # of features that are normalised at once: 16 MB in float32, which the heap serves
 
 Links = Mapping[int, tuple[int, ...]]
 """Content region id -> style region ids that may feed it. A missing id means the same id."""
@@ -352,17 +354,30 @@ class Distinct:
     counts: Tensor
 
     @classmethod
-    def of(cls, tokens: Tensor, labels: Tensor) -> Distinct:
-        """From (N, D) floats and (N,) integers: tokens are equal where their bits and their labels are."""
+    def of(cls, tokens: Tensor, labels: Tensor, checkpoint: Callable[[], None] | None = None) -> Distinct:
+        """From (N, D) floats and (N,) integers: tokens are equal where their bits and their labels are.
+
+        checkpoint is called once in a few thousand tokens; it may raise to stop the work.
+        """
         wheel = torch.Generator().manual_seed(0)
         factors = torch.randint(1, 1 << 62, (tokens.shape[-1] + 1,), generator=wheel).mul_(2).add_(1).to(tokens.device)
-        bits = tokens.float().contiguous().view(torch.int32).long()
-        code = (bits * factors[:-1]).sum(-1) + labels.long() * factors[-1]  # overflow is what mixes it
+        parts = list(_parts(len(tokens), tokens.is_cuda))
+        code = labels.long() * factors[-1]
+        for part in parts:
+            if checkpoint is not None:
+                checkpoint()
+            bits = tokens[part].float().contiguous().view(torch.int32).long()
+            code[part] += bits.mul_(factors[:-1]).sum(-1)  # overflow is what mixes it
         codes, which = torch.unique(code, return_inverse=True)
         one_of_each = torch.empty(len(codes), dtype=torch.long, device=tokens.device)
         one_of_each[which] = torch.arange(len(tokens), device=tokens.device)
         rows, own = tokens[one_of_each], labels[one_of_each]
-        if not (torch.equal(rows[which], tokens) and torch.equal(own[which], labels)):  # two tokens of one code
+        same = torch.equal(own[which], labels)
+        for part in parts if same else ():
+            if checkpoint is not None:
+                checkpoint()
+            same = same and torch.equal(rows.index_select(0, which[part]), tokens[part])
+        if not same:  # two tokens of one code
             everyone = torch.arange(len(tokens), device=tokens.device)
             return cls(tokens, labels, everyone, torch.ones_like(everyone))
         return cls(rows, own, which, torch.bincount(which, minlength=len(codes)))
@@ -373,18 +388,43 @@ class Distinct:
         return sums / self.counts[:, None].to(values.dtype)
 
 
+def _parts(count: int, whole: bool) -> Iterator[slice]:
+    """0..count, some tokens at a time; whole: at once."""
+    step = count if whole else TOKENS
+    return (slice(k, k + step) for k in range(0, count, max(1, step)))
+
+
 def fuse(residual: Tensor, sca: Tensor, ssa: Tensor, alpha1: float, alpha2: float) -> Tensor:
     """F_cs = alpha1 F_sca + alpha2 F_ssa + F_c (equation 7); all of one shape."""
     return residual + alpha1 * sca + alpha2 * ssa
 
 
-def mvn(x: Tensor, eps: float = 1e-5) -> Tensor:
+def mvn(x: Tensor, eps: float = 1e-5, checkpoint: Callable[[], None] | None = None) -> Tensor:
     """Mean-variance normalisation per channel over positions, unbiased, as SANet has it.
 
-    (B, C, H, W) -> (B, C, H, W).
+    (B, C, H, W) -> (B, C, H, W). checkpoint is called between pieces of large features; it may
+    raise to stop the work.
     """
-    _, centred = _centred(x, (2, 3))
-    return centred * (_mean_square(centred, (2, 3), fewer=1) + eps).rsqrt()
+    rows = max(1, NUMBERS // max(1, x[:, :, :1].numel()))
+    if x.is_cuda or rows >= x.shape[2] or (torch.is_grad_enabled() and x.requires_grad):
+        _, centred = _centred(x, (2, 3))
+        return centred * (_mean_square(centred, (2, 3), fewer=1) + eps).rsqrt()
+    count = x.shape[2] * x.shape[3]
+    parts = torch.split(x, rows, 2)
+    mean = torch.stack([p.sum((2, 3), keepdim=True) for p in parts]).sum(0) / count
+    out, squares = torch.empty_like(x), torch.zeros_like(mean)
+    made = torch.split(out, rows, 2)
+    for part, result in zip(parts, made, strict=True):
+        if checkpoint is not None:
+            checkpoint()
+        torch.sub(part, mean, out=result)
+        squares += result.square().sum((2, 3), keepdim=True)
+    scale = (squares / (count - 1) + eps).rsqrt()
+    for result in made:
+        if checkpoint is not None:
+            checkpoint()
+        result.mul_(scale)
+    return out
 
 
 def _check_map(features: Tensor, labels: Tensor, which: str) -> None:

@@ -54,17 +54,25 @@ def masks(
 
     feather: width in cells over which borders are blended (0: area shares only).
     """
-    groups = [torch.stack([labels == r for r in g]).any(0) for g in regions]
-    out = torch.stack(groups)[None].float()
-    if factor > 1:
-        out = F.avg_pool2d(out, factor)
-    if feather > 0:
-        width = 2 * feather + 1
-        for _ in range(2):  # twice a box is nearly a triangle: no visible edge
-            checkpoint()
-            out = F.avg_pool2d(F.pad(out, (0, 0, feather, feather), mode="replicate"), (width, 1), stride=1)
-            out = F.avg_pool2d(F.pad(out, (feather, feather, 0, 0), mode="replicate"), (1, width), stride=1)
-    return out[0]
+    out = torch.empty(len(regions), labels.shape[0] // factor, labels.shape[1] // factor, device=labels.device)
+    for group, result in zip(regions, out, strict=True):
+        checkpoint()
+        inside = labels == group[0]
+        for region in group[1:]:
+            inside |= labels == region
+        mask = F.avg_pool2d(inside[None].float(), factor) if factor > 1 else inside[None].float()
+        result.copy_(_feathered(mask, feather, checkpoint)[0] if feather > 0 else mask[0])
+    return out
+
+
+def _feathered(mask: Tensor, feather: int, checkpoint: Checkpoint) -> Tensor:
+    """(1, H, W) with its borders blended over so many cells."""
+    width = 2 * feather + 1
+    for _ in range(2):  # twice a box is nearly a triangle: no visible edge
+        checkpoint()
+        mask = F.avg_pool2d(F.pad(mask, (0, 0, feather, feather), mode="replicate"), (width, 1), stride=1)
+        mask = F.avg_pool2d(F.pad(mask, (feather, feather, 0, 0), mode="replicate"), (1, width), stride=1)
+    return mask
 
 
 def moments(x: Tensor, weights: Tensor, checkpoint: Checkpoint = no_checkpoint) -> Moments:

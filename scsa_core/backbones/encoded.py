@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from scsa_core.backbones.base import Checkpoint, no_checkpoint
+from scsa_core.backbones.pieces import layer_by_layer
 from scsa_core.backbones.strips import PIXELS, STEP, in_strips
 from scsa_core.backbones.vgg import ConvStack
 
 FINE_PIXELS = 1 << 16  # of a strip through the layers before the second pooling: small enough to come from the heap
-LAYER_PIXELS = 1 << 17  # of a strip through the others: larger ones are looked at between layers, for a stop
 FINE_HALO = 8  # rows: those layers see 7 pixels beyond their own, and pool once
 
 
@@ -42,18 +42,12 @@ def encoded(
         return {name: out[name].float() for name in fine} | {"": out[between]}
 
     def rest(strip: Tensor) -> dict[str, Tensor]:
-        each = strip.shape[-2] * strip.shape[-1] > LAYER_PIXELS
-        out: dict[str, Tensor] = {}
-        for k in range(split, len(stack.specs)) if each else (split,):
-            checkpoint()
-            found = stack(strip, coarse, first=k, last=k + 1 if each else None)
-            strip = found.pop("")
-            out |= {name: x.float() for name, x in found.items()}
-            if len(out) == len(coarse):
-                break
-        return out
+        found = layer_by_layer(stack, strip, coarse, first=split, checkpoint=checkpoint)
+        return {name: found[name] for name in coarse}
 
     found = dict(in_strips(first, picture, FINE_HALO, pixels=FINE_PIXELS, dtypes=dtypes, checkpoint=checkpoint))
     x = found.pop("")
-    found |= in_strips(rest, x, halo // 2, pixels=PIXELS // 4, step=STEP // 2, dtypes=dtypes)
+    kept = {name: (dtypes or {}).get(name, torch.float32) for name in coarse}
+    layers = in_strips(rest, x, halo // 2, pixels=PIXELS // 4, step=STEP // 2, dtypes=kept, checkpoint=checkpoint)
+    found |= {name: t if t.dtype == kept[name] else t.float() for name, t in layers.items()}
     return {name: found[name] for name in names}

@@ -20,6 +20,7 @@ from scsa_core.products import WIDTH, by_convolution, linear
 
 MOST_COLOURS = 256
 DENSE_ABOVE = 0.55  # share of pixels that lie near borders: beyond, plain convolutions are quicker
+PIXELS = 1 << 18  # whose colours are sorted at once
 GATHERED = 1 << 22  # numbers in memory at once: 16 MB in float32, which the heap serves
 
 
@@ -32,13 +33,17 @@ class Flat:
     colours: int
 
     @classmethod
-    def of(cls, picture: Tensor) -> Flat | None:
+    def of(cls, picture: Tensor, checkpoint: Checkpoint = no_checkpoint) -> Flat | None:
         """From (1, 3, H, W) in 0..1; None where it has more than `MOST_COLOURS` colours, as a photograph."""
         pixels = picture[0].flatten(1).T
         packed = (pixels * 255).round().long() @ torch.tensor([65536, 256, 1], device=picture.device)
-        colours, index = torch.unique(packed, return_inverse=True)
-        if len(colours) > MOST_COLOURS:
-            return None
+        colours = packed[:0]
+        for part in torch.split(packed, PIXELS):  # a photograph has too many in its first lines already
+            checkpoint()
+            colours = torch.unique(torch.cat([colours, torch.unique(part)]))
+            if len(colours) > MOST_COLOURS:
+                return None
+        index = torch.searchsorted(colours, packed)
         one_of_each = torch.empty(len(colours), dtype=torch.long, device=picture.device)
         one_of_each[index] = torch.arange(len(pixels), device=picture.device)
         rows = pixels[one_of_each]
@@ -122,7 +127,7 @@ def _reflected(n: int) -> Tensor:
 
 def encode_flat(stack: ConvStack, picture: Tensor, taps: Iterable[str], checkpoint: Checkpoint = no_checkpoint) -> dict[str, Tensor]:
     """What `stack(picture, taps)` gives, sooner where the (1, 3, H, W) picture has few colours and large regions."""
-    flat = Flat.of(picture) if picture.device.type == "cpu" else None
+    flat = Flat.of(picture, checkpoint) if picture.device.type == "cpu" else None
     wanted = set(taps)
     out: dict[str, Tensor] = {}
     for number, spec in enumerate(stack.specs):

@@ -22,6 +22,7 @@ from scsa_core.attention import (
     sparse_attention,
 )
 from scsa_core.backbones.base import Checkpoint, no_checkpoint
+from scsa_core.backbones.pieces import convolved
 from scsa_core.counting import present
 from scsa_core.transfer import upload
 
@@ -52,21 +53,21 @@ class AttentionLevel(nn.Module):
             self.add_module(name, nn.Conv2d(planes, planes, 1) if learned else nn.Identity())
         self.scale = scale
 
-    def _tokens(self, name: str, x: Tensor) -> Tensor:
+    def _tokens(self, name: str, x: Tensor, checkpoint: Checkpoint) -> Tensor:
         """A projection of (1, C, h, w) as (1, h*w, C), contiguous."""
-        projected: Tensor = self.get_submodule(name)(x)
-        return projected.flatten(2).transpose(1, 2).contiguous()
+        return convolved(self.get_submodule(name), x, checkpoint).flatten(2).transpose(1, 2).contiguous()
 
-    def _picture(self, tokens: Tensor, like: Tensor) -> Tensor:
+    def _picture(self, tokens: Tensor, like: Tensor, checkpoint: Checkpoint) -> Tensor:
         """(1, N, C) -> out_conv of (1, C, h, w)."""
-        out: Tensor = self.get_submodule("out_conv")(tokens.reshape(-1, *like.shape[2:], like.shape[1]).permute(0, 3, 1, 2))
-        return out
+        laid_out = tokens.reshape(-1, *like.shape[2:], like.shape[1]).permute(0, 3, 1, 2)
+        return convolved(self.get_submodule("out_conv"), laid_out, checkpoint)
 
     def baseline(self, content: Tensor, style: Tensor, checkpoint: Checkpoint = no_checkpoint) -> tuple[Tensor, Tensor]:
         """SANet's own attention, no maps: (residual, attended), each (1, C, h, w); their sum is SANet's output."""
-        query, key, value = self._tokens("f", mvn(content)), self._tokens("g", mvn(style)), self._tokens("h", style)
+        sides = (("f", mvn(content, checkpoint=checkpoint)), ("g", mvn(style, checkpoint=checkpoint)), ("h", style))
+        query, key, value = (self._tokens(name, x, checkpoint) for name, x in sides)
         index = RegionIndex.whole(query.shape[1], key.shape[1], content.device)
-        return content, self._picture(continuous_attention(query, key, value, index, self.scale, checkpoint), content)
+        return content, self._picture(continuous_attention(query, key, value, index, self.scale, checkpoint), content, checkpoint)
 
     def attend(
         self,
@@ -88,15 +89,15 @@ class AttentionLevel(nn.Module):
             content = semantic_adain(content, style, content_labels, style_labels, links=links, checkpoint=checkpoint)
             checkpoint()
         index = RegionIndex.build(content_labels.flatten(), style_labels.flatten(), links, fallback).to(content.device)
-        value = self._tokens("h", style)
+        value = self._tokens("h", style, checkpoint)
         if content.device.type == "cuda":  # finding equal tokens would keep it waiting longer than all of them take
-            map_query, map_key = self._tokens("f", mvn(content_map)), self._tokens("g", mvn(style_map))
+            map_query, map_key = self._tokens("f", mvn(content_map), checkpoint), self._tokens("g", mvn(style_map), checkpoint)
             sca = continuous_attention(map_query, map_key, value, index, self.scale, checkpoint)
         else:
             sca = self._continuous(content_map, style_map, value, content_labels, style_labels, links, fallback, checkpoint)
         checkpoint()
         ssa = self.sparse(content, style, value, index, checkpoint)
-        return Attended(content, self._picture(sca, content), self._picture(ssa, content))
+        return Attended(content, self._picture(sca, content, checkpoint), self._picture(ssa, content, checkpoint))
 
     def _continuous(
         self, content_map: Tensor, style_map: Tensor, value: Tensor, content_labels: Tensor, style_labels: Tensor,
@@ -104,13 +105,13 @@ class AttentionLevel(nn.Module):
     ) -> Tensor:  # fmt: skip
         """SCA: (1, N, C). Tokens inside a region of one colour are all alike, so each kind is worked out once."""
         checkpoint()
-        rows = _rows(mvn(content_map))
+        rows = _rows(mvn(content_map, checkpoint=checkpoint))
         checkpoint()
-        queries = Distinct.of(rows, content_labels.flatten())
+        queries = Distinct.of(rows, content_labels.flatten(), checkpoint)
         checkpoint()
-        rows = _rows(mvn(style_map))
+        rows = _rows(mvn(style_map, checkpoint=checkpoint))
         checkpoint()
-        keys = Distinct.of(rows, style_labels.flatten())
+        keys = Distinct.of(rows, style_labels.flatten(), checkpoint)
         index = RegionIndex.build(queries.labels, keys.labels, links, fallback)
         checkpoint()
         query, key = self._project("f", queries.rows)[None], self._project("g", keys.rows)[None]
@@ -121,7 +122,8 @@ class AttentionLevel(nn.Module):
 
     def sparse(self, content: Tensor, style: Tensor, value: Tensor, index: RegionIndex, checkpoint: Checkpoint) -> Tensor:
         """SSA: (1, N, C), from features (1, C, h, w), the value (1, M, C) and the index."""
-        query, key = self._tokens("f", mvn(content)), self._tokens("g", mvn(style))
+        sides = ("f", content), ("g", style)
+        query, key = (self._tokens(name, mvn(x, checkpoint=checkpoint), checkpoint) for name, x in sides)
         return sparse_attention(query, key, value, index, self.scale, checkpoint)
 
     def _project(self, name: str, rows: Tensor) -> Tensor:

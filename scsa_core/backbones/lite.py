@@ -29,7 +29,7 @@ from scsa_core.backbones.patches import DIRECTIONS, PatchLevel
 from scsa_core.backbones.sanet import pair_labels, soften_all
 from scsa_core.backbones.strips import PIXELS, in_strips
 from scsa_core.backbones.vgg import ConvStack, caffe_vgg16
-from scsa_core.compiled import compile_method
+from scsa_core.compiled import compile_method, wanted
 from scsa_core.knobs import Knobs, Method
 from scsa_core.precision import convolution_dtype
 
@@ -132,7 +132,8 @@ class Lite:
 
     def stage(self, k: int, x: Tensor, checkpoint: Checkpoint = no_checkpoint) -> Tensor:
         """The decoder's stage k."""
-        stage = partial(self.decoder.stage, k)
+        # Under torch.compile a stage is one piece: what calls back cannot be part of it.
+        stage = partial(self.decoder.stage, k) if wanted() else partial(self.decoder.stage, k, checkpoint=checkpoint)
         return in_strips(stage, x, DECODER_HALO, pixels=PIXELS >> (8 - k), step=DECODER_HALO, checkpoint=checkpoint)
 
     def picture(self, x: Tensor, checkpoint: Checkpoint = no_checkpoint) -> Tensor:
@@ -163,8 +164,7 @@ class Lite:
             use_adain=method != "no_sadain",
             checkpoint=checkpoint,
         )
-        checkpoint()
-        level = soften_all(level, labels[0], pair.soft_borders)
+        level = soften_all(level, labels[0], pair.soft_borders, checkpoint)
         if method == "no_sadain":
             return Painted(level, detail)
         feather = 1.0 + 2.0 * pair.soft_borders
@@ -174,7 +174,7 @@ class Lite:
     def render(self, prepared: Painted, knobs: Knobs, method: Method, checkpoint: Checkpoint = no_checkpoint) -> Tensor:
         a1, a2 = (1.0, 0.0) if method == "baseline" else alphas(knobs, method)
         level = prepared.level
-        x = (level.residual + a1 * level.sca + a2 * level.ssa) / (1 + a1 + a2)
+        x = level.residual.add(level.sca, alpha=a1).add_(level.ssa, alpha=a2).div_(1 + a1 + a2)
         strength = min(1.0, a1 + a2)
         if prepared.alignment is not None:
             x = prepared.alignment.at(0, x, strength, own=True, checkpoint=checkpoint)

@@ -14,6 +14,7 @@ from itertools import pairwise
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from scsa_core.backbones.base import Checkpoint, no_checkpoint
 from scsa_core.backbones.reflected import ReflectedConv
 
 WIDTHS = (512, 256, 128, 64)  # relu4_1, 3_1, 2_1, 1_1
@@ -35,8 +36,10 @@ class Residual(nn.Module):
         if self.expand.bias is not None:
             nn.init.zeros_(self.expand.bias)
 
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.expand(relu(self.reduce(x)))
+    def forward(self, x: Tensor, checkpoint: Checkpoint = no_checkpoint) -> Tensor:
+        hidden = relu(self.reduce(x))
+        checkpoint()
+        out: Tensor = self.expand(hidden)
         return out + x if out.requires_grad else out.add_(x)
 
 
@@ -49,15 +52,16 @@ class LiteDecoder(nn.Module):
         self.residuals = nn.ModuleList(Residual(c, h) for c, h in zip(WIDTHS[1:], HIDDEN, strict=True))
         self.picture = ReflectedConv(WIDTHS[-1], 3)
 
-    def stage(self, k: int, x: Tensor) -> Tensor:
+    def stage(self, k: int, x: Tensor, checkpoint: Checkpoint = no_checkpoint) -> Tensor:
         """(B, WIDTHS[k], h, w) -> (B, WIDTHS[k + 1], 2h, 2w), values >= 0, in the input's dtype.
 
-        Convolution first, then bilinear upsampling: a quarter of the arithmetic of the
+        checkpoint is called between its layers. Convolution first, then bilinear upsampling: a quarter of the arithmetic of the
         other order, and no checkerboard as pixel shuffle leaves.
         """
         dtype, x = x.dtype, x.to(next(self.stages[k].parameters()).dtype)
         x = F.interpolate(self.stages[k](x), scale_factor=2, mode="bilinear", align_corners=False)
-        return relu(self.residuals[k](relu(x))).to(dtype)
+        checkpoint()
+        return relu(self.residuals[k](relu(x), checkpoint)).to(dtype)
 
     def forward(self, x: Tensor, align: Sequence[Callable[[Tensor], Tensor]] = ()) -> Tensor:
         for k in range(len(self.stages)):

@@ -91,7 +91,5 @@ class Mast:
         """The decoder from its stage `first` on."""
         x = x.clamp_min(0).contiguous(memory_format=torch.channels_last)
         for k in range(first, len(self.lite.decoder.stages)):
-            checkpoint()
-            x = self.lite.stage(k, x)
-        checkpoint()
-        return self.lite.picture(x)
+            x = self.lite.stage(k, x, checkpoint)
+        return self.lite.picture(x, checkpoint)

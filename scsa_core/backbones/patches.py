@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from scsa_core.attention import RegionIndex, mvn, sparse_winners
-from scsa_core.backbones.base import Checkpoint
+from scsa_core.attention import NUMBERS, RegionIndex, mvn, sparse_winners
+from scsa_core.backbones.base import Checkpoint, no_checkpoint
 from scsa_core.backbones.level import AttentionLevel
 
 REACH = 2  # tokens around the middle one: windows of 5 x 5
@@ -35,18 +35,21 @@ class PatchLevel(AttentionLevel):
         self.register_buffer("basis", basis)
 
     def sparse(self, content: Tensor, style: Tensor, value: Tensor, index: RegionIndex, checkpoint: Checkpoint) -> Tensor:
-        query = windows(projected(mvn(content), self.basis))
-        checkpoint()
-        key = windows(projected(mvn(style), self.basis))
-        checkpoint()
+        query, key = (self._seen(x, checkpoint) for x in (content, style))
         winners = sparse_winners(query, key, index, self.scale, checkpoint)
         checkpoint()
         own, may = _regions(index, len(winners), value.shape[1])
-        out = overlaid(value[0], winners, own.view(content.shape[-2:]), may.view(-1, *style.shape[-2:]))
+        out = overlaid(value[0], winners, own.view(content.shape[-2:]), may.view(-1, *style.shape[-2:]), checkpoint=checkpoint)
         for block in index.blocks:
             if block.uniform:
                 out[block.queries] = value[0, block.keys].mean(0)
         return out[None]
+
+    def _seen(self, x: Tensor, checkpoint: Checkpoint) -> Tensor:
+        """Windows of normalised features (1, C, h, w), in the principal directions."""
+        flat = projected(mvn(x, checkpoint=checkpoint), self.basis)
+        checkpoint()
+        return windows(flat, checkpoint=checkpoint)
 
 
 def _regions(index: RegionIndex, queries: int, keys: int) -> tuple[Tensor, Tensor]:
@@ -65,16 +68,31 @@ def projected(x: Tensor, basis: Tensor) -> Tensor:
     return F.conv2d(x, basis.T[:, :, None, None])
 
 
-def windows(x: Tensor, reach: int = REACH) -> Tensor:
+def windows(x: Tensor, reach: int = REACH, checkpoint: Checkpoint = no_checkpoint) -> Tensor:
     """What lies around each position of (B, d, h, w), reflected at the sides: (B, h * w, k d) with k = (2 reach + 1)²."""
     height, width = x.shape[-2:]
     down, across = (_reflected(torch.arange(-reach, n + reach, device=x.device), n) for n in (height, width))
     padded = x.permute(0, 2, 3, 1)[:, down][:, :, across]  # (B, h + 2 reach, w + 2 reach, d)
-    seen = [padded[:, i : i + height, j : j + width] for i in range(2 * reach + 1) for j in range(2 * reach + 1)]
-    return torch.cat(seen, -1).view(len(x), height * width, -1)
+    side = 2 * reach + 1
+    rows = height if x.is_cuda else max(1, NUMBERS // (width * x.shape[1] * side**2))
+    if rows >= height:
+        return _around(padded, height, width, side).view(len(x), height * width, -1)
+    out = x.new_empty(len(x), height, width, x.shape[1] * side**2)
+    for first in range(0, height, rows):
+        checkpoint()
+        last = min(height, first + rows)
+        out[:, first:last] = _around(padded[:, first : last + side - 1], last - first, width, side)
+    return out.view(len(x), height * width, -1)
 
 
-def overlaid(value: Tensor, winners: Tensor, own: Tensor, may: Tensor, reach: int = REACH) -> Tensor:
+def _around(padded: Tensor, height: int, width: int, side: int) -> Tensor:
+    """(B, height + side - 1, width + side - 1, d) -> (B, height, width, side² d)."""
+    return torch.cat([padded[:, i : i + height, j : j + width] for i in range(side) for j in range(side)], -1)
+
+
+def overlaid(
+    value: Tensor, winners: Tensor, own: Tensor, may: Tensor, reach: int = REACH, checkpoint: Checkpoint = no_checkpoint
+) -> Tensor:
     """The windows around the winners, laid around their queries and averaged where they overlap: (N, E).
 
     value (M, E): the style's tokens. winners (N,): one of them for each query. own (h, w): the
@@ -87,6 +105,7 @@ def overlaid(value: Tensor, winners: Tensor, own: Tensor, may: Tensor, reach: in
     y, x = torch.arange(height, device=device)[:, None], torch.arange(width, device=device)
     sources, shares = [], []
     for i in range(-reach, reach + 1):
+        checkpoint()
         for j in range(-reach, reach + 1):
             there_y, there_x = y - i, x - j  # the middle of the window that has this position at (i, j)
             inside = (there_y >= 0) & (there_y < height) & (there_x >= 0) & (there_x < width)
@@ -97,7 +116,14 @@ def overlaid(value: Tensor, winners: Tensor, own: Tensor, may: Tensor, reach: in
             shares.append(inside & (own[there_y, there_x] == own) & may[own, source])
     share = torch.stack(shares, -1).flatten(0, 1).to(value.dtype)  # (N, k); never all 0: the token's own window counts
     share /= share.sum(1, keepdim=True)
-    return F.embedding_bag(torch.stack(sources, -1).flatten(0, 1), value.contiguous(), mode="sum", per_sample_weights=share)
+    source, value = torch.stack(sources, -1).flatten(0, 1), value.contiguous()
+    step = len(source) if value.is_cuda or value.requires_grad else max(1, NUMBERS // value.shape[1])
+    laid = []
+    for first in range(0, len(source), step):
+        checkpoint()
+        part = slice(first, first + step)
+        laid.append(F.embedding_bag(source[part], value, mode="sum", per_sample_weights=share[part]))
+    return laid[0] if len(laid) == 1 else torch.cat(laid)
 
 
 def _reflected(at: Tensor, count: int) -> Tensor:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -28,6 +27,7 @@ from scsa_core.backbones.base import (
 from scsa_core.backbones.encoded import encoded
 from scsa_core.backbones.flat import encode_flat
 from scsa_core.backbones.level import Attended, AttentionLevel, grid_labels, soften
+from scsa_core.backbones.pieces import convolved, layer_by_layer
 from scsa_core.backbones.reflected import ReflectedConv
 from scsa_core.backbones.strips import PIXELS, in_strips
 from scsa_core.backbones.vgg import SANET_DECODER, VGG19_NORMALISED, ConvStack
@@ -39,7 +39,6 @@ FILES = ("vgg_normalised.pth", "decoder_iter_500000.pth", "transformer_iter_5000
 TAPS = ("relu4_1", "relu5_1")
 ENCODER_HALO = 80  # rows: relu5_1 sees 70 pixels beyond its own
 DECODER_HALO = 4  # tokens: a picture's row sees less than 4 beyond its own
-LAYER_TOKENS = 1 << 12  # of a strip: larger ones are looked at between layers, for a stop
 FINEST_HALO = 2  # rows before the last doubling: what three convolutions see, two of them after it
 
 INFO = BackboneInfo(
@@ -65,10 +64,11 @@ class Transform(nn.Module):
         self.merge_conv = ReflectedConv(planes, planes)
 
 
-def joined(fine: Attended, coarse: Attended) -> Attended:
+def joined(fine: Attended, coarse: Attended, checkpoint: Checkpoint = no_checkpoint) -> Attended:
     """Both levels as one, (1, 512, h, w) each: the coarse one doubled, nearest. What `merge_conv` takes is linear in α."""
 
     def pair(a: Tensor, b: Tensor) -> Tensor:
+        checkpoint()
         return (a + F.interpolate(b, scale_factor=2, mode="nearest")).contiguous(memory_format=torch.channels_last)
 
     return Attended(pair(fine.residual, coarse.residual), pair(fine.sca, coarse.sca), pair(fine.ssa, coarse.ssa))
@@ -123,7 +123,7 @@ class SANet:
 
     def prepare(self, pair: Pair, method: Method, checkpoint: Checkpoint = no_checkpoint) -> Attended:
         fine, coarse = (self._level(pair, tap, method, checkpoint) for tap in TAPS)
-        return joined(fine, coarse)
+        return joined(fine, coarse, checkpoint)
 
     def _level(self, pair: Pair, tap: str, method: Method, checkpoint: Checkpoint) -> Attended:
         attention: AttentionLevel = self.transform.get_submodule(f"sanet{tap[-3:]}")  # type: ignore[assignment]
@@ -144,11 +144,11 @@ class SANet:
             use_adain=method != "no_sadain",
             checkpoint=checkpoint,
         )
-        return soften_all(out, labels[0], pair.soft_borders)
+        return soften_all(out, labels[0], pair.soft_borders, checkpoint)
 
     def render(self, prepared: Attended, knobs: Knobs, method: Method, checkpoint: Checkpoint = no_checkpoint) -> Tensor:
         x = weighted(prepared, knobs, method)
-        x = in_strips(self.transform.merge_conv, x, DECODER_HALO, pixels=PIXELS // 64, step=DECODER_HALO, checkpoint=checkpoint)
+        x = convolved(self.transform.merge_conv, x, checkpoint)
         return decode(self.decoder, x, checkpoint)
 
 
@@ -160,13 +160,7 @@ def decode(decoder: ConvStack, x: Tensor, checkpoint: Checkpoint = no_checkpoint
     finest = max(k for k, spec in enumerate(decoder.specs) if spec.upsample)
 
     def part(features: Tensor, first: int, last: int) -> Tensor:
-        # A layer that doubles is quicker together with the next.
-        each = features.shape[-2] * features.shape[-1] > LAYER_TOKENS
-        cuts = [k for k in range(first, last) if k == first or (each and not decoder.specs[k - 1].upsample)]
-        for begin, end in pairwise((*cuts, last)):
-            checkpoint()
-            features = decoder(features, first=begin, last=end)[""]
-        return features
+        return layer_by_layer(decoder, features, first=first, last=last, checkpoint=checkpoint)[""]
 
     x = x.contiguous(memory_format=torch.channels_last)
     x = in_strips(partial(part, first=0, last=finest), x, DECODER_HALO, pixels=PIXELS // 64, step=DECODER_HALO)
@@ -183,8 +177,13 @@ def pair_labels(pair: Pair, content: Tensor, style: Tensor) -> tuple[Tensor, Ten
     return out[0], out[1]
 
 
-def soften_all(x: Attended, labels: Tensor, width: float) -> Attended:
-    return Attended(*(soften(part, labels, width) for part in (x.residual, x.sca, x.ssa)))
+def soften_all(x: Attended, labels: Tensor, width: float, checkpoint: Checkpoint = no_checkpoint) -> Attended:
+    """`soften` on each summand of a level."""
+    parts = []
+    for part in (x.residual, x.sca, x.ssa):
+        checkpoint()
+        parts.append(soften(part, labels, width))
+    return Attended(*parts)
 
 
 def weighted(x: Attended, knobs: Knobs, method: Method) -> Tensor:

@@ -35,7 +35,7 @@ def in_strips(
     f: gives one tensor or several by name, each with rows in a fixed ratio to those it is
     given. halo: rows of x, a multiple of `step`, that an output row may depend on beyond its
     own. dtypes: what to keep a named output in, only where strips are taken. checkpoint is
-    called before every strip.
+    called before every strip and before its results are laid down.
     """
     height, width = x.shape[-2:]
     pixels *= ON_GPU if x.is_cuda else 1
@@ -53,6 +53,7 @@ def in_strips(
         single = isinstance(part, Tensor)
         named: Mapping[str, Tensor] = {"": part} if isinstance(part, Tensor) else part
         for name, t in named.items():
+            checkpoint()
             if name not in whole:
                 whole[name] = _room(t, height, high - low, (dtypes or {}).get(name, t.dtype))
             begin, skip, count = (n * t.shape[-2] // (high - low) for n in (first, first - low, last - first))

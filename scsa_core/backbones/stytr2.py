@@ -172,7 +172,7 @@ class StyTr2:
         labels, style_labels = pair_labels(pair, content, pair.style["memory"])
         adapted = content
         if method != "no_sadain":
-            adapted = semantic_adain(content, pair.style["as_content"], labels, style_labels, links=pair.links)
+            adapted = semantic_adain(content, pair.style["as_content"], labels, style_labels, links=pair.links, checkpoint=checkpoint)
             adapted = soften(adapted, labels, pair.soft_borders)
         content_map = pair.content_map["kinds"][pair.content_map["kind"].flatten()]
         query = self.transformer.encoder_c(content_map, position, checkpoint=checkpoint) + position
@@ -201,8 +201,7 @@ class StyTr2:
         for number, layer in enumerate(decoder.parts):
             x = self._self_attention(layer, number, x, prepared, knobs, method, checkpoint)
             x = self._cross_attention(layer, number, x, prepared, knobs, method, checkpoint)
-            checkpoint()
-            x = layer.feed_forward(x, layer.norm3)
+            x = layer.feed_forward(x, layer.norm3, checkpoint)
         checkpoint()
         return decode(self.decoder, _picture(decoder.norm(x), prepared.grid), checkpoint)
 

@@ -22,7 +22,9 @@ from scsa_core.attention import RegionIndex, continuous_attention, sparse_attent
 from scsa_core.backbones.base import Checkpoint, no_checkpoint
 from scsa_core.products import linear
 
-ROWS = 4096  # tokens worked through at once where each is on its own
+ROWS = 2048  # tokens worked through at once where each is on its own
+GPU_ROWS = 1 << 15
+ATTENTION_WORK = 8e9  # operations of a piece of plain attention: the processor's kernel reaches half of a convolution's rate
 _PARTS = {"query": 0, "key": 1, "value": 2}
 
 
@@ -46,8 +48,9 @@ class Attention(nn.Module):
     def scale(self) -> float:
         return float((self.in_proj_weight.shape[1] // self.heads) ** -0.5)
 
-    def project(self, part: Literal["query", "key", "value"], x: Tensor) -> Tensor:
+    def project(self, part: Literal["query", "key", "value"], x: Tensor, checkpoint: Checkpoint = no_checkpoint) -> Tensor:
         """(N, C) -> (H, N, C / H)."""
+        checkpoint()
         width = self.in_proj_weight.shape[1]
         rows = slice(_PARTS[part] * width, (_PARTS[part] + 1) * width)
         projected = linear(x, self.in_proj_weight[rows], self.in_proj_bias[rows])
@@ -59,12 +62,13 @@ class Attention(nn.Module):
 
     def plain(self, query: Tensor, key: Tensor, value: Tensor, checkpoint: Checkpoint = no_checkpoint) -> Tensor:
         """Every query (N, C) sees every key (M, C): (N, C)."""
-        k, v = self.project("key", key)[None], self.project("value", value)[None]
+        k, v = self.project("key", key, checkpoint)[None], self.project("value", value, checkpoint)[None]
         out = torch.empty_like(query)
-        for start in range(0, len(query), ROWS):
-            checkpoint()
-            q = self.project("query", query[start : start + ROWS])[None]
-            out[start : start + ROWS] = self._out(F.scaled_dot_product_attention(q, k, v)[0])
+        most = max(1, int(ATTENTION_WORK // (4 * key.numel())))
+        rows = GPU_ROWS if query.is_cuda else min(ROWS, -(-most // 64) * 64)
+        for start in range(0, len(query), rows):
+            q = self.project("query", query[start : start + rows], checkpoint)[None]
+            out[start : start + rows] = self._out(F.scaled_dot_product_attention(q, k, v)[0])
         return out
 
     def continuous(
@@ -80,15 +84,19 @@ class Attention(nn.Module):
 
         counts (M,): how many equal keys each one stands for, `value` being their mean.
         """
-        q, k, v = self.project("query", query), self.project("key", key), self.project("value", value)
+        q, k, v = self._projected(query, key, value, checkpoint)
         return self._out(continuous_attention(q, k, v, index, self.scale, checkpoint, counts))
 
     def sparse(
         self, query: Tensor, key: Tensor, value: Tensor, index: RegionIndex, checkpoint: Checkpoint = no_checkpoint
     ) -> Tensor:
         """SSA: each head of each query takes the value of its one most similar key in the region."""
-        q, k, v = self.project("query", query), self.project("key", key), self.project("value", value)
+        q, k, v = self._projected(query, key, value, checkpoint)
         return self._out(sparse_attention(q, k, v, index, self.scale, checkpoint))
+
+    def _projected(self, query: Tensor, key: Tensor, value: Tensor, checkpoint: Checkpoint) -> tuple[Tensor, Tensor, Tensor]:
+        q, k = self.project("query", query, checkpoint), self.project("key", key, checkpoint)
+        return q, k, self.project("value", value, checkpoint)
 
 
 class _Layer(nn.Module):
@@ -98,13 +106,15 @@ class _Layer(nn.Module):
         super().__init__()
         self.linear1, self.linear2 = nn.Linear(width, hidden), nn.Linear(hidden, width)
 
-    def feed_forward(self, x: Tensor, norm: nn.Module) -> Tensor:
+    def feed_forward(self, x: Tensor, norm: nn.Module, checkpoint: Checkpoint = no_checkpoint) -> Tensor:
         """norm(x + linear2(relu(linear1(x)))), a few rows at a time: the hidden layer is four times as wide."""
         out = torch.empty_like(x)
-        for start in range(0, len(x), ROWS):
-            rows = x[start : start + ROWS]
+        step = GPU_ROWS if x.is_cuda else ROWS
+        for start in range(0, len(x), step):
+            checkpoint()
+            rows = x[start : start + step]
             hidden = F.relu_(linear(rows, self.linear1.weight, self.linear1.bias))
-            out[start : start + ROWS] = norm(rows + linear(hidden, self.linear2.weight, self.linear2.bias))
+            out[start : start + step] = norm(rows + linear(hidden, self.linear2.weight, self.linear2.bias))
         return out
 
 
@@ -126,7 +136,7 @@ class EncoderLayer(_Layer):
             everyone = RegionIndex.whole(len(x), len(x), x.device)
             attended = self.self_attn.continuous(placed, placed, x, everyone, counts, checkpoint)
         checkpoint()
-        return self.feed_forward(self.norm1(x + attended), self.norm2)
+        return self.feed_forward(self.norm1(x + attended), self.norm2, checkpoint)
 
 
 class Encoder(nn.Module):

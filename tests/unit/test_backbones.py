@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from scsa_core.attention import RegionIndex, continuous_attention, mvn, semantic_adain, sparse_attention
-from scsa_core.backbones import encoded, sanet, stytr2
+from scsa_core.backbones import pieces, sanet, stytr2
 from scsa_core.backbones.base import Pair, alphas, preparation_of
 from scsa_core.backbones.level import Attended, AttentionLevel, grid_labels, soften
 from scsa_core.backbones.lite_decoder import LiteDecoder
@@ -245,17 +245,18 @@ def test_lite_can_be_stopped_anywhere_and_looks_more_often_the_larger_the_pictur
                 shipped_lite.render(prepared, Knobs(), "scsa", stop_at(number))
 
 
-def test_large_strips_of_sanet_go_layer_by_layer_to_the_same_numbers(random_sanet, monkeypatch):
+def test_sanet_in_small_pieces_comes_to_the_same_numbers(random_sanet, monkeypatch):
     picture = torch.rand(1, 3, 96, 80, generator=torch.Generator().manual_seed(0))
     results, looks = [], []
     with torch.inference_mode():
-        for limit in (1 << 30, 0):
-            monkeypatch.setattr(sanet, "LAYER_TOKENS", limit)
-            monkeypatch.setattr(encoded, "LAYER_PIXELS", limit)
+        for work in (pieces.WORK, 2e8):
+            monkeypatch.setattr(pieces, "WORK", work)
             calls = []
-            features = random_sanet.encode(picture, role="content", checkpoint=lambda calls=calls: calls.append(1))
-            painted = sanet.decode(random_sanet.decoder, features["relu4_1"], lambda calls=calls: calls.append(1))
+            stop = lambda calls=calls: calls.append(1)  # noqa: E731
+            features = random_sanet.encode(picture, role="content", checkpoint=stop)
+            merged = pieces.convolved(random_sanet.transform.merge_conv, features["relu4_1"], stop)
+            painted = sanet.decode(random_sanet.decoder, merged, stop)
             results.append({**features, "painted": painted})
             looks.append(len(calls))
     torch.testing.assert_close(results[1], results[0], rtol=1e-5, atol=1e-5)
-    assert looks[1] > looks[0] + 8
+    assert looks[1] > looks[0] + 40

@@ -1,0 +1,87 @@
+"""Large layers in pieces of bounded arithmetic, so that a stop is seen in time wherever it comes.
+
+The numbers stay what the whole layer gives: a piece is a strip with the rows around it that
+it sees (`strips`). On a GPU, where a layer takes milliseconds, and under torch.compile,
+which wants a network whole, nothing is cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from torch import Tensor, nn
+
+from scsa_core.backbones.base import Checkpoint, no_checkpoint
+from scsa_core.backbones.strips import in_strips
+from scsa_core.backbones.vgg import ConvSpec, ConvStack
+from scsa_core.compiled import wanted
+
+WORK = 20e9  # operations of a piece: a ninth of a second on two slow cores (175 GFLOP/s), the smallest machine in mind
+
+
+def rows_of(work: float) -> int:
+    """How many rows, pixels or tokens of so many operations each make a piece."""
+    return max(1, int(WORK // work))
+
+
+def convolved(layer: nn.Module, x: Tensor, checkpoint: Checkpoint = no_checkpoint) -> Tensor:
+    """layer(x) for x (1, C, H, W) and a 1x1 or 3x3 convolution that keeps the size, or an identity."""
+    if not isinstance(layer, nn.Conv2d) or x.is_cuda:
+        checkpoint()
+        out: Tensor = layer(x)
+        return out
+    halo = layer.kernel_size[0] // 2
+    whole: Tensor = in_strips(layer, x, halo, pixels=rows_of(2.0 * layer.weight.numel()), step=1, checkpoint=checkpoint)
+    return whole
+
+
+def layer_by_layer(
+    stack: ConvStack, x: Tensor, taps: Iterable[str] = (), first: int = 0, last: int | None = None, checkpoint: Checkpoint = no_checkpoint
+) -> dict[str, Tensor]:
+    """`stack(x, taps, first, last)` for x (1, C, H, W). checkpoint is called before every piece of every layer."""
+    missing = set(taps)
+    if x.is_cuda or wanted():
+        checkpoint()
+        found: dict[str, Tensor] = stack(x, missing, first, last)
+        return found
+    out: dict[str, Tensor] = {}
+    end = first
+    while end < len(stack.specs[:last]):
+        begin, end = end, end + 1
+        if stack.specs[begin].upsample and end < len(stack.specs[:last]):
+            end += 1  # a layer that doubles is quicker together with the next
+        x = _group(stack, x, begin, end, checkpoint)
+        tap = stack.specs[end - 1].tap
+        if tap in missing:
+            out[tap] = x
+            missing.remove(tap)
+            if not missing:
+                break
+    return out | {"": x}
+
+
+def _group(stack: ConvStack, x: Tensor, begin: int, end: int, checkpoint: Checkpoint) -> Tensor:
+    """The layers from number `begin` to before `end`: one, with its pooling, or one that doubles and the next."""
+    specs = stack.specs[begin:end]
+    pixels = rows_of(operations(specs))
+    pooled = specs[0].pool
+    halo = 2 if pooled or len(specs) > 1 else specs[0].kernel // 2
+
+    def run(part: Tensor) -> Tensor:
+        made: Tensor = stack(part, first=begin, last=end)[""]
+        return made
+
+    if pooled and x.shape[-2] % 2:  # an odd last row pools alone: strips would not fit together
+        checkpoint()
+        return run(x)
+    return in_strips(run, x, halo, pixels=pixels, step=2 if pooled else 1, checkpoint=checkpoint)
+
+
+def operations(specs: Iterable[ConvSpec]) -> float:
+    """Multiplications and additions of these layers for each position of their input, as plain convolutions."""
+    total, scale = 0.0, 1.0
+    for spec in specs:
+        scale *= 0.25 if spec.pool else 1.0
+        total += 2.0 * spec.kernel**2 * spec.inputs * spec.outputs * scale
+        scale *= 4.0 if spec.upsample else 1.0
+    return total
