@@ -19,6 +19,7 @@ from scsa_core.commands import (
     bench_reconstruction,
     bench_render,
     bench_scale,
+    bench_stop,
 )
 from scsa_core.commands.base import Command, UsageError, positive
 from scsa_core.knobs import Knobs
@@ -29,9 +30,9 @@ MB = 1e6
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "what",
-        choices=("attention", "render", "families", "scale", "load", "maps", "reconstruction"),
+        choices=("attention", "render", "families", "scale", "stop", "load", "maps", "reconstruction"),
         help="The attention alone, a whole render with lite, the paper's families on random weights against the reference, "
-        "time and memory from 256 pixels up to --size, many clients on a running app, "
+        "time and memory from 256 pixels up to --size, how long a stop may wait up to --size, many clients on a running app, "
         "the segmenter against maps made by hand, or how much of a picture lite's decoder keeps.",
     )
     parser.add_argument(
@@ -39,7 +40,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--repeat", type=positive, default=5, metavar="N", help="Rounds (default: %(default)s).")
     parser.add_argument(
-        "--family", choices=("lite", *bench_families.CASES), default="lite", help="scale: which; all but lite on random weights."
+        "--family", choices=("lite", *bench_families.CASES), default="lite", help="scale, stop: which; all but lite on random weights."
     )
     parser.add_argument("--threads", type=positive, metavar="N", help="Threads to compute with (default: torch's own choice).")
     parser.add_argument("--pairs", type=Path, metavar="DIR", help="maps, reconstruction: a folder of <id>/ with pictures and true maps.")
@@ -74,6 +75,8 @@ def run(args: argparse.Namespace) -> int:
         attention(side, args.repeat)
     elif args.what == "scale":
         scale(args.size or 2048, args.family)
+    elif args.what == "stop":
+        stop(args.size or 2048, args.family)
     elif args.what == "load":
         if args.url is None:
             raise UsageError("bench load needs --url of a running app", hint="See `scsa bench --help`.")
@@ -143,6 +146,18 @@ def scale(largest: int, family: str) -> None:
         steps.append(step)
     if not math.isnan(power := bench_scale.exponent(steps)):
         print(f"time times the rate of a convolution beside it grows as pixels^{power:.2f} from 512 on.")
+
+
+def stop(largest: int, family: str) -> None:
+    """Measure and print the table of `bench stop`; a row appears as soon as it is known."""
+    print(f"{family}, cold, 4 equal regions: seconds between looks for a stop; {_machine()}")
+    widths = (6, 9, 7, 9, 10, 16)
+    print(_row(("pixels", "render s", "looks", "mean wait", "longest", "where"), widths))
+    for found in bench_stop.run(family, largest):
+        longest, stage = found.longest
+        cells = (str(found.size), f"{found.seconds:.2f}", str(len(found.gaps)), f"{found.mean:.3f}", f"{longest:.3f}", stage)
+        print(_row(cells, widths), flush=True)
+    print("mean wait: of a stop at any moment. Each size: the second of two cold renders.")
 
 
 def load(url: str, clients: Sequence[int], seconds: float, size: int, pid: int | None) -> int:
