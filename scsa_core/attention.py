@@ -382,6 +382,10 @@ class Distinct:
             return cls(tokens, labels, everyone, torch.ones_like(everyone))
         return cls(rows, own, which, torch.bincount(which, minlength=len(codes)))
 
+    @property
+    def nbytes(self) -> int:
+        return self.rows.nbytes + self.labels.nbytes + self.which.nbytes + self.counts.nbytes
+
     def means(self, values: Tensor) -> Tensor:
         """(M, E) values of all tokens -> their means over equal tokens (n, E)."""
         sums = values.new_zeros(len(self.rows), values.shape[-1]).index_add_(0, self.which, values)

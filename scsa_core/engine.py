@@ -35,6 +35,7 @@ from scsa_core.left_alone import leave_as_it_is
 from scsa_core.memory import give_back, peak_memory, ran_out
 from scsa_core.notes import Note
 from scsa_core.pairing import Pairing, notes
+from scsa_core.parts import Parts
 from scsa_core.plan import REFERENCE_SIZE, Plan, encoding, megapixels, picture_digest, stage_keys
 from scsa_core.progress import CancelToken, Progress, ProgressCallback
 from scsa_core.request import RenderRequest, RenderResult
@@ -291,7 +292,9 @@ class Engine:
                 picture = partial(self._picture, request, which, plan)
                 features[which] = self._cached(keys[stage], partial(_encode, request, model, plan, picture, which, run), run)
                 self._measure(request, stage, run, plan.sizes(which)[1])
-        pair = Pair(features["content"], features["style"], fallback="mean" if request.reference else "whole")
+        origins = {"style": keys["encode_style"]}
+        parts = Parts(self._cache, origins)
+        pair = Pair(features["content"], features["style"], fallback="mean" if request.reference else "whole", parts=parts)
         if request.method != "baseline":
             assert maps is not None
             with run.stage("encode_maps"):
@@ -300,7 +303,8 @@ class Engine:
                 encoded = []
                 for part, (m, which) in enumerate(sides):
                     run.part(part, len(sides))
-                    encoded.append(self._encode_map(request, model, plan, m, which, run))
+                    origins[f"{which}_map"] = key = _map_key(request, model, plan, m, which)
+                    encoded.append(self._encode_map(key, request, model, plan, m, which, run))
                 self._measure(request, "encode_maps", run, plan.content_padded, plan.style_padded)
             labels = [_labels(m, *plan.sizes(which)) for m, which in sides]
             pair = dataclasses.replace(
@@ -311,11 +315,13 @@ class Engine:
                 style_labels=labels[1],
                 links=None if request.links is None else Pairing(request.links).painted().links,
                 soft_borders=0.0 if request.reference else knobs.soft_borders,
+                parts=Parts(self._cache, origins),
                 grid_labels=_reference_grids(request, maps) if request.reference else {},
             )
         self._tidy(plan, run)
         with run.stage("match"):
             prepared = model.prepare(pair, preparation_of(request.method), run.checkpoint)
+            run.reused = run.reused or pair.parts.found > 0
             self._measure(request, "match", run, plan.content_padded, plan.style_padded)
         self._cache.put(keys["match"], prepared, prepared.nbytes)
         return prepared
@@ -343,19 +349,14 @@ class Engine:
             return upload(images.to_tensor(picture.resize(size, Image.Resampling.BILINEAR)), self.device)
         return upload(images.to_tensor(picture, size, padded), self.device)
 
-    def _encode_map(self, request: RenderRequest, model: Backbone, plan: Plan, m: LabelMap, which: str, run: _Run) -> Mapping[str, Tensor]:
+    def _encode_map(
+        self, key: str, request: RenderRequest, model: Backbone, plan: Plan, m: LabelMap, which: str, run: _Run
+    ) -> Mapping[str, Tensor]:
         size, padded = plan.sizes(which)
-        assert request.knobs is not None
-        turned = tuple(encoding(request.knobs, plan.capabilities).items())
-        if request.reference:
-            assert request.map_pictures is not None
-            original = request.map_pictures[0 if which == "content" else 1]
-            key = digest("map", model.fingerprint, picture_digest(original), turned)
-        else:
-            key = digest("map", model.fingerprint, m.digest(), size, padded, turned)
 
         def picture() -> Tensor:
             if request.reference:
+                original = _map_picture(request, which)
                 found = images.to_tensor(original.convert("RGB").resize(size, Image.Resampling.BILINEAR))
             else:
                 found = images.to_tensor(m.resized(size).to_colour_image(), size, padded)
@@ -374,6 +375,21 @@ class Engine:
         rate = (time.perf_counter() - run.started) / sum(megapixels(s) for s in sizes)
         key = self._rate_key(request, stage)
         self._rates[key] = 0.5 * self._rates.get(key, rate) + 0.5 * rate
+
+
+def _map_key(request: RenderRequest, model: Backbone, plan: Plan, m: LabelMap, which: str) -> str:
+    """The cache key of a map's features."""
+    assert request.knobs is not None
+    turned = tuple(encoding(request.knobs, plan.capabilities).items())
+    if request.reference:
+        return digest("map", model.fingerprint, picture_digest(_map_picture(request, which)), turned)
+    return digest("map", model.fingerprint, m.digest(), *plan.sizes(which), turned)
+
+
+def _map_picture(request: RenderRequest, which: str) -> Image.Image:
+    """The map as it was given, for the reference's own preprocessing."""
+    assert request.map_pictures is not None
+    return request.map_pictures[0 if which == "content" else 1]
 
 
 def _encode(

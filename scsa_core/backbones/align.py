@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -20,6 +21,7 @@ from torch import Tensor
 from scsa_core.attention import Links
 from scsa_core.backbones.base import Checkpoint, no_checkpoint
 from scsa_core.counting import present
+from scsa_core.parts import Parts
 from scsa_core.transfer import upload
 
 LEVELS = ("relu4_1", "relu3_1", "relu2_1", "relu1_1")  # the decoder's input and what its stages stand for
@@ -172,6 +174,17 @@ def blend(x: Tensor, content: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
+class Targets:
+    """Of one region of a style: its moments at every level, (1, C) each."""
+
+    levels: tuple[Moments, ...]
+
+    @property
+    def nbytes(self) -> int:
+        return sum(m.nbytes for m in self.levels)
+
+
+@dataclass(frozen=True)
 class Alignment:
     """Everything that the levels need: content masks and style moments per level."""
 
@@ -219,16 +232,40 @@ def build(
     links: Links | None = None,
     feather: float = 1.0,
     checkpoint: Checkpoint = no_checkpoint,
+    parts: Parts | None = None,
 ) -> Alignment:
-    """Masks from labels at picture resolution (multiples of 8), moments from the style's taps (1, C, h, w)."""
+    """Masks from labels at picture resolution (multiples of 8), moments from the style's taps (1, C, h, w).
+
+    parts: where moments of the style's regions may be found, and are left.
+    """
     groups = groups_of(content_labels, style_labels, links)
     everything = present(style_labels).tolist()
     sources = [s or tuple(everything) for _, s in groups]
-    weights, targets = [], []
-    device = style[LEVELS[0]].device
-    content_labels, style_labels = upload(content_labels, device), upload(style_labels, device)
-    for level, factor in zip(LEVELS, FACTORS, strict=True):
+    targets = _targets(style, style_labels, sources, checkpoint, parts or Parts())
+    content_labels = upload(content_labels, style[LEVELS[0]].device)
+    weights = []
+    for factor in FACTORS:
         blur = max(1, round(feather * 4 / factor)) if feather else 0
         weights.append(masks(content_labels, [c for c, _ in groups], factor, blur, checkpoint))
-        targets.append(moments(style[level][0], masks(style_labels, sources, factor, checkpoint=checkpoint), checkpoint))
-    return Alignment(tuple(weights), tuple(targets))
+    return Alignment(tuple(weights), targets)
+
+
+def _targets(
+    style: Mapping[str, Tensor], labels: Tensor, sources: Sequence[tuple[int, ...]], checkpoint: Checkpoint, parts: Parts
+) -> tuple[Moments, ...]:
+    """By level, the moments of every region of the style; only those are worked out that are not among the parts."""
+    places = [np.packbits(np.isin(labels.cpu().numpy(), group)).tobytes() for group in sources]
+    found = {place: parts.get(Targets, "style", tuple(labels.shape), place) for place in places}
+    missing = {place: group for place, group in zip(places, sources, strict=True) if found[place] is None}
+    if missing:
+        there = upload(labels, style[LEVELS[0]].device)
+        made = []
+        for level, factor in zip(LEVELS, FACTORS, strict=True):
+            inside = masks(there, list(missing.values()), factor, checkpoint=checkpoint)
+            made.append(moments(style[level][0], inside, checkpoint))
+        for k, place in enumerate(missing):
+            new = Targets(tuple(Moments(m.mean[k : k + 1].clone(), m.deviation[k : k + 1].clone()) for m in made))
+            found[place] = new
+            parts.put(new, "style", tuple(labels.shape), place)
+    levels = zip(*(t.levels for t in (found[place] for place in places) if t is not None), strict=True)
+    return tuple(Moments(torch.cat([m.mean for m in of]), torch.cat([m.deviation for m in of])) for of in levels)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from scsa_core.attention import Fallback, Links
 from scsa_core.knobs import METHODS, Knobs, Method
+from scsa_core.parts import Parts
 
 Features = Mapping[str, Tensor]
 """Layer name -> (1, C, h, w)."""
@@ -85,6 +86,7 @@ class Pair:
     content, style, content_map, style_map: features of the four pictures.
     content_labels (H, W), style_labels (H', W'): int64 at the padded picture sizes, on the
     processor: who may see whom is worked out there, while a GPU is busy with features.
+    parts: what earlier pairs with one of these features left behind.
     grid_labels: instead of voting down from those, the labels of each token grid keyed by
     (which, h, w): the reference's own rule (`--reference`).
     """
@@ -98,6 +100,7 @@ class Pair:
     links: Links | None = None
     fallback: Fallback = "whole"
     soft_borders: float = 0.0
+    parts: Parts = field(default_factory=Parts)
     grid_labels: Mapping[tuple[str, int, int], Tensor] = field(default_factory=dict)
 
 

@@ -24,6 +24,7 @@ from scsa_core.attention import (
 from scsa_core.backbones.base import Checkpoint, no_checkpoint
 from scsa_core.backbones.pieces import convolved
 from scsa_core.counting import present
+from scsa_core.parts import Parts, bits
 from scsa_core.transfer import upload
 
 
@@ -82,8 +83,9 @@ class AttentionLevel(nn.Module):
         fallback: Fallback = "whole",
         use_adain: bool = True,
         checkpoint: Checkpoint = no_checkpoint,
+        parts: Parts | None = None,
     ) -> Attended:
-        """SCSA on one level. Features (1, C, h, w); labels at the grids' size, integer."""
+        """SCSA on one level. Features (1, C, h, w); labels at the grids' size, integer. parts: where the maps' tokens may be found."""
         if use_adain:
             checkpoint()
             content = semantic_adain(content, style, content_labels, style_labels, links=links, checkpoint=checkpoint)
@@ -94,24 +96,30 @@ class AttentionLevel(nn.Module):
             map_query, map_key = self._tokens("f", mvn(content_map), checkpoint), self._tokens("g", mvn(style_map), checkpoint)
             sca = continuous_attention(map_query, map_key, value, index, self.scale, checkpoint)
         else:
-            sca = self._continuous(content_map, style_map, value, content_labels, style_labels, links, fallback, checkpoint)
+            maps = (("content_map", content_map, content_labels), ("style_map", style_map, style_labels))
+            queries, keys = (self._distinct(*each, parts or Parts(), checkpoint) for each in maps)
+            sca = self._continuous(queries, keys, value, links, fallback, checkpoint)
         checkpoint()
         ssa = self.sparse(content, style, value, index, checkpoint)
         return Attended(content, self._picture(sca, content, checkpoint), self._picture(ssa, content, checkpoint))
 
+    def _distinct(self, name: str, features: Tensor, labels: Tensor, parts: Parts, checkpoint: Checkpoint) -> Distinct:
+        """A map's tokens, normalised, one of each kind."""
+        of = tuple(features.shape), bits(labels)
+        found = parts.get(Distinct, name, *of)
+        if found is None:
+            checkpoint()
+            rows = _rows(mvn(features, checkpoint=checkpoint))
+            checkpoint()
+            found = Distinct.of(rows, labels.flatten(), checkpoint)
+            parts.put(found, name, *of)
+        return found
+
     def _continuous(
-        self, content_map: Tensor, style_map: Tensor, value: Tensor, content_labels: Tensor, style_labels: Tensor,
-        links: Links | None, fallback: Fallback, checkpoint: Checkpoint,
-    ) -> Tensor:  # fmt: skip
+        self, queries: Distinct, keys: Distinct, value: Tensor, links: Links | None, fallback: Fallback, checkpoint: Checkpoint
+    ) -> Tensor:
         """SCA: (1, N, C). Tokens inside a region of one colour are all alike, so each kind is worked out once."""
         checkpoint()
-        rows = _rows(mvn(content_map, checkpoint=checkpoint))
-        checkpoint()
-        queries = Distinct.of(rows, content_labels.flatten(), checkpoint)
-        checkpoint()
-        rows = _rows(mvn(style_map, checkpoint=checkpoint))
-        checkpoint()
-        keys = Distinct.of(rows, style_labels.flatten(), checkpoint)
         index = RegionIndex.build(queries.labels, keys.labels, links, fallback)
         checkpoint()
         query, key = self._project("f", queries.rows)[None], self._project("g", keys.rows)[None]

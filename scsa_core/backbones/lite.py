@@ -148,7 +148,7 @@ class Lite:
             residual, attended = self.attention.baseline(content, style, checkpoint)
             whole = [torch.zeros(x.shape[-2] * 8, x.shape[-1] * 8, dtype=torch.long) for x in (content, style)]
             level = Attended(residual, attended, torch.zeros_like(attended))
-            alignment = align.build(pair.style, whole[0], whole[1], checkpoint=checkpoint)
+            alignment = align.build(pair.style, whole[0], whole[1], checkpoint=checkpoint, parts=pair.parts)
             return Painted(level, detail, alignment.at(align.SHARED, detail, checkpoint=checkpoint), alignment)
         assert pair.content_map is not None and pair.style_map is not None
         assert pair.content_labels is not None and pair.style_labels is not None
@@ -163,12 +163,13 @@ class Lite:
             fallback=pair.fallback,
             use_adain=method != "no_sadain",
             checkpoint=checkpoint,
+            parts=pair.parts,
         )
         level = soften_all(level, labels[0], pair.soft_borders, checkpoint)
         if method == "no_sadain":
             return Painted(level, detail)
         feather = 1.0 + 2.0 * pair.soft_borders
-        alignment = align.build(pair.style, pair.content_labels, pair.style_labels, pair.links, feather, checkpoint)
+        alignment = align.build(pair.style, pair.content_labels, pair.style_labels, pair.links, feather, checkpoint, pair.parts)
         return Painted(level, detail, alignment.at(align.SHARED, detail, checkpoint=checkpoint), alignment)
 
     def render(self, prepared: Painted, knobs: Knobs, method: Method, checkpoint: Checkpoint = no_checkpoint) -> Tensor:

@@ -143,6 +143,7 @@ class SANet:
             fallback=pair.fallback,
             use_adain=method != "no_sadain",
             checkpoint=checkpoint,
+            parts=pair.parts,
         )
         return soften_all(out, labels[0], pair.soft_borders, checkpoint)
 
