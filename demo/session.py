@@ -106,6 +106,7 @@ class Run:
         self.token = CancelToken()
         self.interruptible = True
         self.asked = False  # somebody pressed Cancel
+        self.used: RenderRequest | None = None  # where memory had room for less than was asked for only
         self.started = time.monotonic()
 
     @property

@@ -10,6 +10,7 @@ import asyncio
 import dataclasses
 import logging
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -71,9 +72,16 @@ class Studio:
             return
         run: Run | None = None
         job: Job | Said | None = None
+
+        def outdated() -> bool:
+            """Whether the page has gone on to something newer."""
+            return stamp < session.newest and not force if run is None else session.superseded(run)
+
         try:
             job = await asyncio.to_thread(make_job)
-            # Only now: Render may have been pressed while the job was made.
+            # Only now: Render may have been pressed, or something else changed, while the job was made.
+            if stamp < session.newest and not force:
+                return
             if isinstance(job, Job) and not (force or awaited) and session.finishes(job.mark()):
                 return  # Render was pressed right after the change that this is about
             if session.run is not None and not (force or live):
@@ -103,10 +111,13 @@ class Studio:
                 return
             yield self._restore(session, state="cancelled", said=Said("status.cancelled", {"seconds": run.seconds}))
         except (ScsaError, MemoryError) as error:
-            if run is None or not session.superseded(run):
+            if not outdated():
                 yield self._fail(session, error, job if isinstance(job, Job) else None)
         except Exception as error:
-            yield self._fail(session, error, job if isinstance(job, Job) else None)
+            if outdated():
+                log.exception("a render that nobody waits for any more failed")
+            else:
+                yield self._fail(session, error, job if isinstance(job, Job) else None)
         finally:
             if run is not None and session.run is run:
                 session.run = None
@@ -120,7 +131,7 @@ class Studio:
             if not skip_result:
                 async for view in self._paint(session, run, job, whole):
                     yield view
-                if session.view.state != "done":
+                if session.view.state != "done" or session.superseded(run):
                     return
             async for view in self._baseline(session, run, job):
                 yield view
@@ -187,7 +198,7 @@ class Studio:
                 if not smaller:
                     raise
                 assert request.knobs is not None
-                request = dataclasses.replace(request, knobs=request.knobs.replace(size=smaller[-1]))
+                request = run.used = dataclasses.replace(request, knobs=request.knobs.replace(size=smaller[-1]))
                 extra = (Said("note.smaller", {"size": job.request.knobs.size, "used": smaller[-1]}),)
         made = await asyncio.to_thread(self.publish_result, job, result)
         if session.run is not run:
@@ -223,7 +234,7 @@ class Studio:
             else:
                 said = Said("status.done_baseline", view.said.args) if view.state == "done" else view.said
                 yield self._show(session, said=said, more=True)
-                request = dataclasses.replace(job.request, method="baseline", content_map=None, style_map=None, links=None)
+                request = dataclasses.replace(run.used or job.request, method="baseline", content_map=None, style_map=None, links=None)
                 async for step in self._compute(session, run, self.engine.render, request):
                     if isinstance(step, RenderResult):
                         path = await asyncio.to_thread(self._publish_preview, step.image)
@@ -241,7 +252,7 @@ class Studio:
         self, session: Session, run: Run, call: Callable[..., RenderResult], request: RenderRequest
     ) -> AsyncIterator[Progress | RenderResult]:
         """Run `call` in a thread; yields its progress, then its result. Raises what it raises."""
-        events: list[Progress] = []
+        events = deque[Progress](maxlen=1)  # pictures on the way are large
         work = partial(call, request, progress=events.append, cancel=run.token)
         seen: Progress | None = None
         async with in_thread(self._pool, work, run.token) as future:

@@ -313,3 +313,55 @@ def test_pictures_on_the_way_are_shown_as_previews(files):
 
     views = asyncio.run(follow(studio(Showing(), files), Session("a"), lambda: job(backbone="strotss", method="regions")))
     assert any(v.preview and v.result for v in views) and not views[-1].preview
+
+def test_a_change_read_slowly_does_not_undo_a_newer_one(files):
+    """Its pictures were still being read when Render was pressed for later settings."""
+    engine, session = FakeEngine(seconds=0.2), Session("a")
+    desk, go = studio(engine, files), threading.Event()
+
+    def slow():
+        go.wait(5)
+        return job(0.1)
+
+    async def main(make):
+        older = asyncio.create_task(follow(desk, session, make, stamp=5, force=False))
+        await asyncio.sleep(0.05)
+        newer = asyncio.create_task(follow(desk, session, lambda: job(0.9), stamp=6))
+        while session.run is None:
+            await asyncio.sleep(0.01)
+        go.set()
+        return await asyncio.gather(older, newer)
+
+    older, newer = asyncio.run(main(slow))
+    assert older == [] and newer[-1].state == "done"
+    assert [c[2] for c in engine.calls if c[1] == "scsa"] == [0.9]
+
+    def broken():
+        go.wait(5)
+        raise ValueError("unreadable")
+
+    go.clear()
+    session.newest = 0
+    older, newer = asyncio.run(main(broken))
+    assert older == [] and newer[-1].state == "done" and not session.view.error
+
+
+def test_a_baseline_does_not_hold_up_a_newer_change(files):
+    engine, session = FakeEngine(seconds=0.1), Session("a")
+
+    async def main():
+        first = asyncio.create_task(follow(studio(engine, files), session, job))
+        while not engine.calls:
+            await asyncio.sleep(0.01)
+        session.note(2, stops=True)  # the render is quick and so not stopped
+        return await first
+
+    views = asyncio.run(main())
+    assert views[-1].state == "done" and [c[1] for c in engine.calls] == ["scsa"]
+
+
+def test_the_baseline_is_painted_at_the_size_that_memory_had_room_for(files):
+    engine = FakeEngine(error=lambda r: OutOfMemory("full") if r.knobs.size > 384 else None)
+    views = asyncio.run(follow(studio(engine, files), Session("a"), lambda: job(size=512)))
+    assert views[-1].state == "done" and views[-1].baseline
+    assert [(c[1], c[3]) for c in engine.calls] == [("scsa", 512), ("scsa", 384), ("baseline", 384)]
