@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -177,6 +178,7 @@ class Engine:
         except Exception as error:
             if not ran_out(error):
                 raise
+            traceback.clear_frames(error.__traceback__)  # they hold what was being computed
             self._cache.clear()
             self._models.keep_only(request.backbone)
             if self.device.type == "cuda":
@@ -195,11 +197,10 @@ class Engine:
         self, request: RenderRequest, *, progress: ProgressCallback | None = None, cancel: CancelToken | None = None
     ) -> RenderResult:
         """The same render on a quarter of the pixels, scaled up to the full size: soon, a little soft."""
-        knobs = request.knobs or self.defaults(request.backbone)
+        request = dataclasses.replace(request, knobs=request.knobs or self.defaults(request.backbone))
+        full = Plan.of(request, self.info(request.backbone).capabilities).content_size
         result = self.render(self._half(request), progress=progress, cancel=cancel)
-        full, _ = images.working_size(request.content.size, knobs.size)
-        image = result.image.resize(full, Image.Resampling.BICUBIC)
-        return dataclasses.replace(result, image=image, request=dataclasses.replace(request, knobs=knobs))
+        return dataclasses.replace(result, image=result.image.resize(full, Image.Resampling.BICUBIC), request=request)
 
     def _half(self, request: RenderRequest) -> RenderRequest:
         """What a preview renders: half the side."""
@@ -233,6 +234,8 @@ class Engine:
         ):
             if keys.get(stage, "") in self._cache or (matched and stage != "paint"):
                 continue
+            if stage == "encode_maps" and model is not None and self._has_maps(request, model, plan):
+                continue
             rate = self._rates.get(self._rate_key(request, stage))
             if rate is None:
                 if stage == "encode_maps" and request.method == "baseline":
@@ -240,6 +243,14 @@ class Engine:
                 return None
             total += rate * pixels
         return total
+
+    def _has_maps(self, request: RenderRequest, model: Backbone, plan: Plan) -> bool:
+        """Whether both maps' features are there still."""
+        maps = request.content_map, request.style_map
+        if request.reference or maps[0] is None or maps[1] is None:
+            return False
+        sides = ((maps[0], plan.content_size, "content"), (maps[1], plan.style_size, "style"))
+        return all(_map_key(request, model, plan, m.resized(size), which) in self._cache for m, size, which in sides)
 
     def _check(self, request: RenderRequest) -> None:
         info = self.info(request.backbone)
@@ -303,8 +314,11 @@ class Engine:
                 encoded = []
                 for part, (m, which) in enumerate(sides):
                     run.part(part, len(sides))
-                    origins[f"{which}_map"] = key = _map_key(request, model, plan, m, which)
+                    key, reused = _map_key(request, model, plan, m, which), run.reused
+                    twice = key in origins.values()  # one map for both: half the work, and yet measured
                     encoded.append(self._encode_map(key, request, model, plan, m, which, run))
+                    run.reused = reused if twice else run.reused
+                    origins[f"{which}_map"] = key
                 self._measure(request, "encode_maps", run, plan.content_padded, plan.style_padded)
             labels = [_labels(m, *plan.sizes(which)) for m, which in sides]
             pair = dataclasses.replace(

@@ -32,23 +32,27 @@ class Parts:
 
     def __init__(self, cache: StageCache | None = None, origins: Mapping[str, str] | None = None) -> None:
         self._cache, self._origins = cache, dict(origins or {})
-        self.found = 0
+        self._own: set[str] = set()
+        self.found = 0  # that others had left
 
     def get(self, kind: type[_Part], features: str, *of: object) -> _Part | None:
         """The part of that kind of those features and of whatever else it depends on (numbers, strings, bytes)."""
         if self._cache is None or features not in self._origins:
             return None
-        value = self._cache.get(self._key(kind, features, of))
+        key = self._key(kind, features, of)
+        value = self._cache.get(key)
         if value is None:
             return None
         assert isinstance(value, kind)
-        self.found += 1
+        self.found += key not in self._own
         return value
 
     def put(self, value: Sized, features: str, *of: object) -> None:
         """Keep a part for `get`. Nobody may write into it from here on."""
         if self._cache is not None and features in self._origins:
-            self._cache.put(self._key(type(value), features, of), value, value.nbytes)
+            key = self._key(type(value), features, of)
+            self._own.add(key)
+            self._cache.put(key, value, value.nbytes)
 
     def _key(self, kind: type, features: str, of: tuple[object, ...]) -> str:
         return digest("part", kind.__name__, self._origins[features], of)

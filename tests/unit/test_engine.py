@@ -2,6 +2,7 @@
 
 import dataclasses
 import threading
+import weakref
 
 import numpy as np
 import pytest
@@ -314,3 +315,45 @@ def test_quick_renders_keep_their_pages_and_others_give_them_back(request_, monk
     monkeypatch.setattr(engine_module, "give_back", lambda: given.append(1))
     monkeypatch.setattr(engine_module, "TIDY_SECONDS", 0.0)
     assert times(alpha1=0.8) == 1
+
+
+def test_a_render_without_room_holds_nothing_when_a_smaller_one_starts(engine, request_, monkeypatch):
+    model = engine.load("lite")
+    left = []
+
+    def full(*args, **more):
+        large = torch.zeros(1000)
+        left.append(weakref.ref(large))
+        raise MemoryError
+
+    monkeypatch.setattr(model, "render", full)
+    with pytest.raises(OutOfMemory) as caught:
+        engine.render(dataclasses.replace(request_, knobs=engine.defaults("lite").replace(size=96, alpha1=0.123)))
+    assert left and left[0]() is None
+    assert isinstance(caught.value.__cause__, MemoryError)  # whose frames are there, empty
+
+
+def test_a_preview_of_a_long_picture_has_the_shape_of_the_result(engine, monkeypatch):
+    family = FAMILIES["lite"]
+    coarse = dataclasses.replace(family.info.capabilities, multiple_of=16, minimum=64)
+    monkeypatch.setitem(FAMILIES, "lite", dataclasses.replace(family, info=dataclasses.replace(family.info, capabilities=coarse)))
+    content = Image.fromarray(np.random.default_rng(0).integers(0, 255, (20, 600, 3), np.uint8))
+    request = RenderRequest(content, content, method="baseline", knobs=engine.defaults("lite").replace(size=256))
+    assert engine.preview(request).image.size == engine.render(request).image.size
+
+
+def test_maps_that_are_there_cost_nothing_more(request_):
+    engine = Engine("cpu")
+    engine.render(request_)
+    linked = dataclasses.replace(request_, links={1: (2,)})
+    ids = request_.content_map.ids.copy()
+    ids[:9, :9] = 2
+    redrawn = dataclasses.replace(request_, content_map=LabelMap.from_ids(ids))
+    assert engine.estimate_seconds(linked) < engine.estimate_seconds(redrawn)
+
+
+def test_one_map_for_both_pictures_is_measured(request_):
+    engine = Engine("cpu")
+    alike = dataclasses.replace(request_, style=request_.content, style_map=request_.content_map)
+    engine.render(alike)
+    assert engine.estimate_seconds(dataclasses.replace(alike, content=request_.style, content_map=request_.style_map)) is not None
