@@ -33,7 +33,7 @@ from scsa_core.transfer import upload
 CHUNK = 1 << 20  # logits held at once: 4 MB in float32, about a core's share of the cache
 GPU_CHUNK = 1 << 26  # 256 MB: a GPU is slowed by launches, not by leaving a cache
 TOKENS = 1 << 12  # of a map that are told apart at once
-NUMBERS = 1 << 22  # of features that are normalised at once: 16 MB in float32, which the heap serves
+NUMBERS = 1 << 22  # of features that are normalised, softened or laid out at once: 16 MB in float32, which the heap serves
 
 Links = Mapping[int, tuple[int, ...]]
 """Content region id -> style region ids that may feed it. A missing id means the same id."""
@@ -415,14 +415,16 @@ def mvn(x: Tensor, eps: float = 1e-5, checkpoint: Callable[[], None] | None = No
         return centred * (_mean_square(centred, (2, 3), fewer=1) + eps).rsqrt()
     count = x.shape[2] * x.shape[3]
     parts = torch.split(x, rows, 2)
-    mean = torch.stack([p.sum((2, 3), keepdim=True) for p in parts]).sum(0) / count
+    wide = torch.promote_types(x.dtype, torch.float32)  # sums may leave the range of half precision
+    mean = torch.stack([p.sum((2, 3), keepdim=True, dtype=wide) for p in parts]).sum(0) / count
     out, squares = torch.empty_like(x), torch.zeros_like(mean)
     made = torch.split(out, rows, 2)
     for part, result in zip(parts, made, strict=True):
         if checkpoint is not None:
             checkpoint()
-        torch.sub(part, mean, out=result)
-        squares += result.square().sum((2, 3), keepdim=True)
+        centred = part - mean
+        squares += centred.square().sum((2, 3), keepdim=True)
+        result.copy_(centred)
     scale = (squares / (count - 1) + eps).rsqrt()
     for result in made:
         if checkpoint is not None:

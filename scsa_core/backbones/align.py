@@ -56,19 +56,22 @@ def masks(
 
     feather: width in cells over which borders are blended (0: area shares only).
     """
-    out = torch.empty(len(regions), labels.shape[0] // factor, labels.shape[1] // factor, device=labels.device)
+    if labels.is_cuda:  # every launch costs
+        return _shares(labels, regions, factor, feather, checkpoint)
+    out = torch.empty(len(regions), labels.shape[0] // factor, labels.shape[1] // factor)
     for group, result in zip(regions, out, strict=True):
         checkpoint()
-        inside = labels == group[0]
-        for region in group[1:]:
-            inside |= labels == region
-        mask = F.avg_pool2d(inside[None].float(), factor) if factor > 1 else inside[None].float()
-        result.copy_(_feathered(mask, feather, checkpoint)[0] if feather > 0 else mask[0])
+        result.copy_(_shares(labels, [group], factor, feather, checkpoint)[0])
     return out
 
 
-def _feathered(mask: Tensor, feather: int, checkpoint: Checkpoint) -> Tensor:
-    """(1, H, W) with its borders blended over so many cells."""
+def _shares(labels: Tensor, regions: Sequence[Sequence[int]], factor: int, feather: int, checkpoint: Checkpoint) -> Tensor:
+    """`masks`, all groups at once."""
+    mask = torch.stack([torch.stack([labels == r for r in group]).any(0) for group in regions]).float()
+    if factor > 1:
+        mask = F.avg_pool2d(mask, factor)
+    if feather <= 0:
+        return mask
     width = 2 * feather + 1
     for _ in range(2):  # twice a box is nearly a triangle: no visible edge
         checkpoint()

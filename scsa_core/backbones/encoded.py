@@ -47,6 +47,8 @@ def encoded(
 
     found = dict(in_strips(first, picture, FINE_HALO, pixels=FINE_PIXELS, dtypes=dtypes, checkpoint=checkpoint))
     x = found.pop("")
+    if not coarse:
+        return {name: found[name] for name in names}
     kept = {name: (dtypes or {}).get(name, torch.float32) for name in coarse}
     layers = in_strips(rest, x, halo // 2, pixels=PIXELS // 4, step=STEP // 2, dtypes=kept, checkpoint=checkpoint)
     found |= {name: t if t.dtype == kept[name] else t.float() for name, t in layers.items()}

@@ -3,7 +3,8 @@
 A pixel whose whole receptive field has one colour has the features of that colour: these
 are computed once a colour. All others are computed pixel by pixel, as rows of a matrix
 product over their gathered neighbours. The result is the dense convolutions' up to
-rounding, for any number and shape of regions; no dense layer is ever in memory.
+rounding, for any number and shape of regions; no dense layer is in memory, but for maps so
+detailed that plain convolutions are quicker.
 """
 
 from __future__ import annotations
@@ -15,12 +16,15 @@ import torch
 from torch import Tensor
 
 from scsa_core.backbones.base import Checkpoint, no_checkpoint
+from scsa_core.backbones.encoded import encoded
+from scsa_core.backbones.pieces import layer_by_layer
 from scsa_core.backbones.vgg import ConvSpec, ConvStack
 from scsa_core.products import WIDTH, by_convolution, linear
 
 MOST_COLOURS = 256
 DENSE_ABOVE = 0.55  # share of pixels that lie near borders: beyond, plain convolutions are quicker
 PIXELS = 1 << 18  # whose colours are sorted at once
+HALO = 80  # pixels around a strip: enough for every stack here
 GATHERED = 1 << 22  # numbers in memory at once: 16 MB in float32, which the heap serves
 
 
@@ -70,7 +74,7 @@ class Flat:
         maxima = [self.rows.index_select(0, part.flatten()).view(*part.shape, self.rows.shape[1]).amax(1) for part in parts]
         return Flat(torch.cat([self.rows[: self.colours], *maxima]), index, self.colours)
 
-    def convolved(self, weight: Tensor, bias: Tensor, relu: bool) -> Flat:
+    def convolved(self, weight: Tensor, bias: Tensor, relu: bool, checkpoint: Checkpoint = no_checkpoint) -> Flat:
         """By (C', C, k, k) with k 1 or 3, reflected at the sides as the stacks are."""
         kernel = weight.shape[-1]
         transposed = weight.permute(0, 2, 3, 1).reshape(weight.shape[0], -1)
@@ -87,6 +91,7 @@ class Flat:
         rows = weight.new_empty(len(around), weight.shape[0])
         start = 0
         for step in _steps(len(around), max(1, GATHERED // matrix.shape[0] // WIDTH * WIDTH)):
+            checkpoint()
             gathered = self.rows.index_select(0, around[start : start + step].flatten()).view(-1, matrix.shape[0])
             if by_convolution(gathered, weight.shape[0]):
                 rows[start : start + step] = linear(gathered, transposed, bias)
@@ -125,18 +130,25 @@ def _reflected(n: int) -> Tensor:
     return torch.tensor([min(1, n - 1), *range(n), max(0, n - 2)])
 
 
-def encode_flat(stack: ConvStack, picture: Tensor, taps: Iterable[str], checkpoint: Checkpoint = no_checkpoint) -> dict[str, Tensor]:
-    """What `stack(picture, taps)` gives, sooner where the (1, 3, H, W) picture has few colours and large regions."""
+def encode_flat(
+    stack: ConvStack, picture: Tensor, taps: Iterable[str], checkpoint: Checkpoint = no_checkpoint, halo: int = HALO
+) -> dict[str, Tensor]:
+    """What `stack(picture, taps)` gives, sooner where the (1, 3, H, W) picture has few colours and large regions.
+
+    halo: as for `encoded`, where that is not so.
+    """
     flat = Flat.of(picture, checkpoint) if picture.device.type == "cpu" else None
     wanted = set(taps)
     out: dict[str, Tensor] = {}
     for number, spec in enumerate(stack.specs):
         if flat is None or spec.upsample or flat.share > DENSE_ABOVE:
-            x = picture if flat is None else flat.dense()
-            rest = stack(x, wanted - out.keys(), first=number)
-            return out | {tap: rest[tap] for tap in wanted - out.keys()}
+            missing = tuple(tap for tap in wanted if tap not in out)
+            if flat is None or not any(s.pool for s in stack.specs[:number]):  # the finest layers whole would take too much memory
+                return out | encoded(stack, picture, missing, halo, checkpoint)
+            rest = layer_by_layer(stack, flat.dense(), missing, first=number, checkpoint=checkpoint)
+            return out | {tap: rest[tap] for tap in missing}
         checkpoint()
-        flat = _layer(flat, stack, spec)
+        flat = _layer(flat, stack, spec, checkpoint)
         if spec.tap in wanted:
             out[spec.tap] = flat.dense()
             if len(out) == len(wanted):
@@ -144,9 +156,9 @@ def encode_flat(stack: ConvStack, picture: Tensor, taps: Iterable[str], checkpoi
     return out
 
 
-def _layer(flat: Flat, stack: ConvStack, spec: ConvSpec) -> Flat:
+def _layer(flat: Flat, stack: ConvStack, spec: ConvSpec, checkpoint: Checkpoint) -> Flat:
     layer = stack.get_submodule(spec.name)
     weight = layer.get_parameter("weight")
     if flat.rows.dtype != weight.dtype:
         flat = Flat(flat.rows.to(weight.dtype), flat.index, flat.colours)
-    return (flat.pooled() if spec.pool else flat).convolved(weight, layer.get_parameter("bias"), spec.relu)
+    return (flat.pooled() if spec.pool else flat).convolved(weight, layer.get_parameter("bias"), spec.relu, checkpoint)

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from scsa_core.attention import (
+    NUMBERS,
     Distinct,
     Fallback,
     Links,
@@ -23,6 +24,7 @@ from scsa_core.attention import (
 )
 from scsa_core.backbones.base import Checkpoint, no_checkpoint
 from scsa_core.backbones.pieces import convolved
+from scsa_core.backbones.strips import in_strips
 from scsa_core.counting import present
 from scsa_core.parts import Parts, bits
 from scsa_core.transfer import upload
@@ -148,7 +150,7 @@ def _rows(x: Tensor) -> Tensor:
 FEW = 32  # labels below this are counted as they are
 
 
-def soften(x: Tensor, labels: Tensor, width: float) -> Tensor:
+def soften(x: Tensor, labels: Tensor, width: float, checkpoint: Checkpoint = no_checkpoint) -> Tensor:
     """Blend features across region borders: (1, C, h, w), labels (h, w), width in tokens (0: unchanged).
 
     Only tokens near a border move, towards the average of their neighbourhood.
@@ -161,8 +163,12 @@ def soften(x: Tensor, labels: Tensor, width: float) -> Tensor:
     low = -F.max_pool2d(F.pad(-seen, (reach,) * 4, mode="replicate"), kernel, 1)
     high = F.max_pool2d(F.pad(seen, (reach,) * 4, mode="replicate"), kernel, 1)
     near = F.avg_pool2d(F.pad((low != high).to(x.dtype), (1,) * 4, mode="replicate"), 3, 1) * min(1.0, width)
-    blurred = F.avg_pool2d(F.pad(x, (reach,) * 4, mode="replicate"), kernel, 1)
-    return x + near * (blurred - x)
+
+    def blurred(part: Tensor) -> Tensor:
+        return F.avg_pool2d(F.pad(part, (reach,) * 4, mode="replicate"), kernel, 1)
+
+    smooth = in_strips(blurred, x, reach, pixels=max(1, NUMBERS // x.shape[1]), step=1, checkpoint=checkpoint)
+    return torch.lerp(x, smooth, near)
 
 
 def grid_labels(labels: Tensor, height: int, width: int) -> Tensor:

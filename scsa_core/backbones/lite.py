@@ -117,7 +117,7 @@ class Lite:
     def encode(self, picture: Tensor, *, role: str, checkpoint: Checkpoint = no_checkpoint) -> Features:
         if role == "map":
             picture = picture.to(self.dtype).contiguous(memory_format=torch.channels_last)
-            return {TAP: encode_flat(self.encoder, picture, (TAP,), checkpoint)[TAP].float()}
+            return {TAP: encode_flat(self.encoder, picture, (TAP,), checkpoint, ENCODER_HALO)[TAP].float()}
         if role == "style":
             half = torch.float16 if self.dtype == torch.float32 else self.dtype
             return self.taps(picture, align.LEVELS, checkpoint, dict.fromkeys(_SPARED, half))

@@ -117,13 +117,15 @@ def overlaid(
     share = torch.stack(shares, -1).flatten(0, 1).to(value.dtype)  # (N, k); never all 0: the token's own window counts
     share /= share.sum(1, keepdim=True)
     source, value = torch.stack(sources, -1).flatten(0, 1), value.contiguous()
-    step = len(source) if value.is_cuda or value.requires_grad else max(1, NUMBERS // value.shape[1])
-    laid = []
+    step = max(1, NUMBERS // value.shape[1])
+    if step >= len(source) or value.is_cuda or value.requires_grad:
+        return F.embedding_bag(source, value, mode="sum", per_sample_weights=share)
+    out = value.new_empty(len(source), value.shape[1])
     for first in range(0, len(source), step):
         checkpoint()
         part = slice(first, first + step)
-        laid.append(F.embedding_bag(source[part], value, mode="sum", per_sample_weights=share[part]))
-    return laid[0] if len(laid) == 1 else torch.cat(laid)
+        out[part] = F.embedding_bag(source[part], value, mode="sum", per_sample_weights=share[part])
+    return out
 
 
 def _reflected(at: Tensor, count: int) -> Tensor:

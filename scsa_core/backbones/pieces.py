@@ -19,8 +19,8 @@ from scsa_core.compiled import wanted
 WORK = 20e9  # operations of a piece: a ninth of a second on two slow cores (175 GFLOP/s), the smallest machine in mind
 
 
-def rows_of(work: float) -> int:
-    """How many rows, pixels or tokens of so many operations each make a piece."""
+def positions_of(work: float) -> int:
+    """How many positions of so many operations each make a piece."""
     return max(1, int(WORK // work))
 
 
@@ -31,7 +31,7 @@ def convolved(layer: nn.Module, x: Tensor, checkpoint: Checkpoint = no_checkpoin
         out: Tensor = layer(x)
         return out
     halo = layer.kernel_size[0] // 2
-    whole: Tensor = in_strips(layer, x, halo, pixels=rows_of(2.0 * layer.weight.numel()), step=1, checkpoint=checkpoint)
+    whole: Tensor = in_strips(layer, x, halo, pixels=positions_of(2.0 * layer.weight.numel()), step=1, checkpoint=checkpoint)
     return whole
 
 
@@ -48,7 +48,7 @@ def layer_by_layer(
     end = first
     while end < len(stack.specs[:last]):
         begin, end = end, end + 1
-        if stack.specs[begin].upsample and end < len(stack.specs[:last]):
+        if stack.specs[begin].upsample and stack.specs[begin].tap not in missing and end < len(stack.specs[:last]):
             end += 1  # a layer that doubles is quicker together with the next
         x = _group(stack, x, begin, end, checkpoint)
         tap = stack.specs[end - 1].tap
@@ -63,7 +63,7 @@ def layer_by_layer(
 def _group(stack: ConvStack, x: Tensor, begin: int, end: int, checkpoint: Checkpoint) -> Tensor:
     """The layers from number `begin` to before `end`: one, with its pooling, or one that doubles and the next."""
     specs = stack.specs[begin:end]
-    pixels = rows_of(operations(specs))
+    pixels = positions_of(operations(specs))
     pooled = specs[0].pool
     halo = 2 if pooled or len(specs) > 1 else specs[0].kernel // 2
 

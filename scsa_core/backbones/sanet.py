@@ -116,7 +116,7 @@ class SANet:
         picture = picture.to(self.dtype).contiguous(memory_format=torch.channels_last)
         out: Mapping[str, Tensor]
         if role == "map":
-            out = encode_flat(self.encoder, picture, TAPS, checkpoint)
+            out = encode_flat(self.encoder, picture, TAPS, checkpoint, ENCODER_HALO)
         else:
             out = encoded(self.encoder, picture, TAPS, ENCODER_HALO, checkpoint)
         return {tap: out[tap].float() for tap in TAPS}
@@ -183,7 +183,7 @@ def soften_all(x: Attended, labels: Tensor, width: float, checkpoint: Checkpoint
     parts = []
     for part in (x.residual, x.sca, x.ssa):
         checkpoint()
-        parts.append(soften(part, labels, width))
+        parts.append(soften(part, labels, width, checkpoint))
     return Attended(*parts)
 
 

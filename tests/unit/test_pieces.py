@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from scsa_core import attention
 from scsa_core.attention import Distinct, mvn
-from scsa_core.backbones import flat, patches, pieces, transformer
+from scsa_core.backbones import flat, level, patches, pieces, transformer
 from scsa_core.backbones.reflected import ReflectedConv
 from scsa_core.backbones.vgg import SANET_DECODER, VGG16, VGG19_NORMALISED, ConvSpec, ConvStack, until
 from scsa_core.compiled import VARIABLE
@@ -171,3 +171,46 @@ def test_plain_attention_of_a_transformer_in_pieces(monkeypatch):
         assert len(looks) == 2 + 5 + 1 + 5
         with pytest.raises(Cancelled):
             layer(x, None, None, Looks(9))
+
+
+def test_softening_in_pieces(monkeypatch):
+    random = torch.Generator().manual_seed(0)
+    x, labels = torch.rand(1, 6, 23, 9, generator=random), torch.randint(2, (23, 9), generator=random)
+    whole = level.soften(x, labels, 2.0)
+    monkeypatch.setattr(level, "NUMBERS", 6 * 9 * 4)
+    looks = Looks()
+    torch.testing.assert_close(level.soften(x, labels, 2.0, looks), whole)
+    assert len(looks) >= 6 and not torch.allclose(whole, x)
+
+
+def test_normalising_half_precision_in_pieces_stays_finite(monkeypatch):
+    x = (torch.randn(1, 2, 20, 20, generator=torch.Generator().manual_seed(1)) * 100).half()
+    whole = mvn(x)
+    monkeypatch.setattr(attention, "NUMBERS", 2 * 20 * 4)
+    torch.testing.assert_close(mvn(x), whole, rtol=2e-3, atol=2e-3)
+
+
+@pytest.mark.parametrize("stripe", [2, 12])
+def test_a_detailed_map_is_encoded_in_pieces_too(stripe, monkeypatch):
+    """Too many borders for the cheap way: from the start, or from a later layer on."""
+    colours = torch.tensor([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0]])
+    of = torch.arange(96) // stripe % 2
+    picture = colours[of].T[None, :, None].expand(1, 3, 64, 96).contiguous()
+    stack = narrow(until(VGG16, "relu4_1")).float()
+    whole = stack(picture, ("relu4_1",))["relu4_1"]
+    monkeypatch.setattr(pieces, "WORK", 2e5)
+    looks = Looks()
+    ours = flat.encode_flat(stack, picture, ("relu4_1",), looks)
+    torch.testing.assert_close(ours["relu4_1"], whole, rtol=1e-4, atol=1e-5)
+    assert len(looks) > 40
+    for at in range(0, len(looks), 9):
+        with pytest.raises(Cancelled):
+            flat.encode_flat(stack, picture, ("relu4_1",), Looks(at))
+
+
+def test_a_layer_that_is_asked_for_is_given_even_where_it_doubles():
+    stack = narrow((ConvSpec("1", 24, 16, upsample=True, tap="a"), ConvSpec("2", 16, 8, tap="b")))
+    x = torch.rand(1, 3, 6, 5, dtype=torch.float64)
+    ours, whole = pieces.layer_by_layer(stack, x, ("a", "b")), stack(x, ("a", "b"))
+    for name in ("a", "b"):
+        torch.testing.assert_close(ours[name], whole[name], rtol=1e-11, atol=1e-12)
