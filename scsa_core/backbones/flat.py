@@ -64,12 +64,12 @@ class Flat:
         """(1, C, H, W), channels last in memory."""
         return self.rows.index_select(0, self.index.flatten()).view(1, *self.index.shape, -1).permute(0, 3, 1, 2)
 
-    def pooled(self) -> Flat:
+    def pooled(self, checkpoint: Checkpoint = no_checkpoint) -> Flat:
         """2x2 maximum, rounding up."""
         height, width = self.index.shape
         across = torch.arange(0, width, 2), torch.arange(1, width + 1, 2).clamp_(max=width - 1)
         down = torch.arange(0, height, 2), torch.arange(1, height + 1, 2).clamp_(max=height - 1)
-        around, index = self._windows([self.index[y][:, x] for y in down for x in across])
+        around, index = self._windows([self.index[y][:, x] for y in down for x in across], checkpoint)
         parts = torch.split(around, max(1, GATHERED // (4 * self.rows.shape[1])))
         maxima = [self.rows.index_select(0, part.flatten()).view(*part.shape, self.rows.shape[1]).amax(1) for part in parts]
         return Flat(torch.cat([self.rows[: self.colours], *maxima]), index, self.colours)
@@ -85,7 +85,7 @@ class Flat:
         down, across = (_reflected(n) for n in self.index.shape)
         padded = self.index[down][:, across]
         height, width = self.index.shape
-        around, index = self._windows([padded[y : y + height, x : x + width] for y in range(3) for x in range(3)])
+        around, index = self._windows([padded[y : y + height, x : x + width] for y in range(3) for x in range(3)], checkpoint)
         alone = torch.arange(self.colours, device=around.device)[:, None].expand(-1, 9)
         around = torch.cat([alone, around])
         rows = weight.new_empty(len(around), weight.shape[0])
@@ -100,16 +100,21 @@ class Flat:
             start += step
         return Flat(rows.relu_() if relu else rows, index, self.colours)
 
-    def _windows(self, views: list[Tensor]) -> tuple[Tensor, Tensor]:
+    def _windows(self, views: list[Tensor], checkpoint: Checkpoint) -> tuple[Tensor, Tensor]:
         """From the rows each output pixel sees, k times (h, w): those of the pixels that see no single colour (n, k), and the new index."""
         first = views[0]
         single = first < self.colours
         for view in views[1:]:
+            checkpoint()
             single &= view == first
         mixed = (~single).flatten().nonzero().flatten()
         index = first.clone(memory_format=torch.contiguous_format).flatten()
         index[mixed] = torch.arange(self.colours, self.colours + len(mixed), device=index.device)
-        return torch.stack([view.reshape(-1)[mixed] for view in views], 1), index.view(first.shape)
+        seen = torch.empty(len(mixed), len(views), dtype=index.dtype, device=index.device)
+        for k, view in enumerate(views):
+            checkpoint()
+            seen[:, k] = view.reshape(-1)[mixed]
+        return seen, index.view(first.shape)
 
 
 def _steps(count: int, most: int) -> Iterator[int]:
@@ -161,4 +166,4 @@ def _layer(flat: Flat, stack: ConvStack, spec: ConvSpec, checkpoint: Checkpoint)
     weight = layer.get_parameter("weight")
     if flat.rows.dtype != weight.dtype:
         flat = Flat(flat.rows.to(weight.dtype), flat.index, flat.colours)
-    return (flat.pooled() if spec.pool else flat).convolved(weight, layer.get_parameter("bias"), spec.relu, checkpoint)
+    return (flat.pooled(checkpoint) if spec.pool else flat).convolved(weight, layer.get_parameter("bias"), spec.relu, checkpoint)
