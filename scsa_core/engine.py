@@ -283,7 +283,7 @@ class Engine:
         with run.stage("finish"):
             if knobs.keep_colours:
                 content = self._picture(request, "content", plan)
-                painted = keep_colours(painted, content, knobs.keep_colours)
+                painted = keep_colours(painted, content, knobs.keep_colours, run.checkpoint)
             if maps is not None and (alone := Pairing(request.links or {}).left_alone(maps[0])):
                 labels = _labels(maps[0], plan.content_size, plan.content_padded)
                 painted = leave_as_it_is(painted, self._picture(request, "content", plan), labels, alone, knobs.soft_borders)
