@@ -44,7 +44,7 @@ class CacheStatistics:
 
 
 class StageCache:
-    """Least recently used first out, bounded in bytes; an entry larger than half the bound is not kept."""
+    """Least recently used first out, bounded in bytes; an entry larger than the bound is not kept."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -67,7 +67,7 @@ class StageCache:
 
     def put(self, key: str, value: Any, size: int) -> None:
         """Keep a value of `size` bytes, dropping the least recently used ones to make room."""
-        if size > self.limit // 2:
+        if size > self.limit:
             return
         with self._lock:
             if key in self._entries:

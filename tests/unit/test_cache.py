@@ -27,11 +27,14 @@ def test_bytes_stay_within_the_limit_and_the_oldest_goes_first():
     assert cache.statistics().bytes <= 100
 
 
-def test_an_entry_that_would_fill_the_cache_is_not_kept():
+def test_a_large_entry_takes_the_place_of_others_and_one_beyond_the_bound_is_not_kept():
     cache = StageCache(100)
-    cache.put("small", 1, 10)
-    cache.put("large", 2, 60)
-    assert "large" not in cache and "small" in cache
+    cache.put("old", 1, 30)
+    cache.put("small", 2, 30)
+    cache.put("large", 3, 60)  # as what an α move needs of a picture of 2048 pixels
+    assert "large" in cache and "small" in cache and "old" not in cache
+    cache.put("beyond", 4, 101)
+    assert "beyond" not in cache and "large" in cache
 
 
 def test_a_replaced_entry_counts_once():
