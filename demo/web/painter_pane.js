@@ -200,6 +200,7 @@ class Pane {
       this.hatch = hatchTiles(this.dpr);
     }
     this.clampCentre();
+    this.pictureStale = true; // a canvas of another size is empty, and the scale is another
     this.invalidate();
   }
 

@@ -50,6 +50,48 @@ def test_cancel_keeps_the_last_picture(studio):
     studio.until_shown(stored)
 
 
+OPAQUE = """() => [...document.querySelectorAll("#painter .sp-picture")].map((canvas) => {
+  const pixels = canvas.getContext("2d").getImageData(0, canvas.height / 2, canvas.width, 1).data;
+  return canvas.width > 0 && pixels.some((value, at) => at % 4 === 3 && value === 255);
+})"""
+
+
+def test_both_pictures_stay_when_the_window_or_one_of_them_changes(studio, shared):
+    page = studio.page
+    assert page.evaluate(OPAQUE) == [True, True]
+    page.set_viewport_size({"width": 1200, "height": 800})
+    page.wait_for_timeout(500)
+    assert page.evaluate(OPAQUE) == [True, True]
+    tall = shared / "data" / "sem_pairs" / "15" / "15.jpg"  # of another shape, so both panes change their height
+    page.locator("#painter input[type=file][aria-label^='Choose']").first.set_input_files(str(tall))
+    page.wait_for_function("!document.querySelector('#painter [aria-busy=true]')", timeout=SLOW)
+    page.wait_for_timeout(1000)
+    assert page.evaluate(OPAQUE) == [True, True]
+
+
+def test_a_second_picture_dropped_while_the_first_renders_is_painted_too(studio, shared):
+    page, before = studio.page, studio.shown()
+    choose = page.locator("#painter input[type=file][aria-label^='Choose']")
+    for k, name in enumerate(("39.jpg", "39_paint.jpg")):
+        with page.expect_response(lambda r: "/upload" in r.url and r.ok, timeout=SLOW):
+            choose.nth(k).set_input_files(str(shared / "data" / "sem_pairs" / "39" / name))
+        page.wait_for_timeout(700)
+    painted = studio.repainted(before)
+    page.locator("#render").click()  # asked for outright, the same is painted
+    page.wait_for_timeout(500)
+    studio.wait("Done in", "Up to date")
+    studio.until_shown(painted)
+
+
+def test_a_picture_that_is_refused_leaves_the_line_below_the_result_as_it_was(studio, tmp_path):
+    page, said = studio.page, studio.status()
+    Image.new("RGB", (1, 1)).save(tmp_path / "tiny.png")
+    page.locator("#painter input[type=file]").first.set_input_files(str(tmp_path / "tiny.png"))
+    page.locator("#painter [role=alert]").filter(has_text="picture").first.wait_for()
+    page.wait_for_timeout(1500)
+    assert studio.status() == said
+
+
 def test_a_broken_upload_says_so_and_loses_nothing(studio, tmp_path):
     stored = studio.shown()
     regions = studio.page.locator("#painter").inner_text()
