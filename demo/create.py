@@ -138,24 +138,26 @@ def build_create(desk: Desk, words: Words, stamp: gr.Number, links: LinkDesk, de
     uploads: dict[str, Any] = {**_QUIET, "trigger_mode": "multiple", "concurrency_limit": None}
     pictured = painter.picture(desk.picture, painter, components(RESTORED), **uploads)
     seen(pictured.then)
-    pictured.then(desk.live, **rendering)
-    painter.on_import(desk.maps, inputs=painter, outputs=painter, **uploads).then(desk.live, **rendering)
-    auto.wire(painter, notes, desk.awaited, rendering)
+    # What follows another answer starts at once, also while a render runs: the newest wins (studio.py).
+    following: dict[str, Any] = {**rendering, "trigger_mode": "multiple"}
+    pictured.then(desk.live, **following)
+    painter.on_import(desk.maps, inputs=painter, outputs=painter, **uploads).then(desk.live, **following)
+    auto.wire(painter, notes, desk.awaited, following)
     resumed = MapTools(desk).wire(painter, components(RESUMED))
     seen(resumed.then, _RESUMED)
-    resumed.then(desk.live, **rendering)
+    resumed.then(desk.live, **following)
     seen(gallery.pick(desk.pick, None, components(PICKED), **uploads).then)
     back = wire_history(history, HistoryDesk(links), by_name)
     seen(back.then)
-    back.then(desk.live, **rendering)  # paints the baseline beside it
-    changed = models.input(desk.model, components(KNOBS), components(KNOBS), **_QUIET)
+    back.then(desk.live, **following)  # paints the baseline beside it
+    changed = models.input(desk.model, components(KNOBS), components(KNOBS), trigger_mode="always_last", **_QUIET)
     seen(changed.then)
-    changed.then(desk.live, **rendering)
+    changed.then(desk.live, **following)
     models.change(lambda name: tick_style(desk, name), models, ticks, **_QUIET)
     method.input(desk.method, [models, method], components(SLIDERS), **_QUIET)
-    usual = reset.click(desk.reset, models, components(KNOBS), **_QUIET)
+    usual = reset.click(desk.reset, models, components(KNOBS), trigger_mode="always_last", **_QUIET)
     seen(usual.then)
-    usual.then(desk.live, **rendering)
+    usual.then(desk.live, **following)
     seen(demo.load)
     wire_links(links, by_name, link, link_field)
     return by_name

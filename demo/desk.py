@@ -164,7 +164,9 @@ class Desk:
         self.sessions.get(request.session_hash).note(_count(stamp), stops=bool(live))
 
     async def live(self, request: gr.Request, *values: Any) -> AsyncIterator[Any]:
-        """After a change."""
+        """After a change. One that was refused is none: the browser keeps the picture that it had."""
+        if (Values.of(values).painter or {}).get("error"):
+            return
         async for update in self._stream(Values.of(values), force=False, request=request):
             yield update
 
@@ -241,7 +243,8 @@ class Desk:
         recipe = found.recipe
         assert recipe is not None
         paths = {s: session.pictures.get(s) if s == side else path_of(painter, s) for s in SIDES}
-        hashes = {s: self.pictures.get(path).sha256 for s, path in paths.items() if path}
+        loaded = {s: self.pictures.get(path) for s, path in paths.items() if path}
+        hashes, sizes = {s: each.sha256 for s, each in loaded.items()}, {s: each.image.size for s, each in loaded.items()}
         notes = list(restored_notes(recipe, hashes))
         ready = {state.info.name: state for state in self.engine.backbones() if state.ready}
         model = recipe.backbone if recipe.backbone in ready else next(iter(ready), "lite")
@@ -253,10 +256,11 @@ class Desk:
         method = recipe.method if recipe.method in self.engine.info(model).capabilities.methods else "scsa"
         knobs = recipe.knobs
         size = min(self.settings.sizes, key=lambda s: abs(s - knobs.size))
-        session.backbone = model
+        session.backbone, session.restored = model, tuple(notes)
         items = {"error": None, "notes": [note.to_dict() for note in notes]}
         shown = self._knob_updates(model, method, size, knobs, session.lang)
-        return in_order(RESTORED, {"painter": gr.update(value=restore(painter, paths, recipe)), "notes": gr.update(items=items), **shown})
+        value = restore(painter, paths, recipe, sizes)
+        return in_order(RESTORED, {"painter": gr.update(value=value), "notes": gr.update(items=items), **shown})
 
     def _knob_updates(self, model: str, method: str, size: int, knobs: Knobs, lang: str) -> dict[str, Any]:
         """Updates of KNOBS: everything at these values, and shown where it acts."""

@@ -55,14 +55,28 @@ def path_of(value: Mapping[str, Any] | None, side: str) -> str | None:
     return path if isinstance(path, str) and path else None
 
 
-def restore(value: Mapping[str, Any], paths: Mapping[str, str | None], recipe: Recipe) -> dict[str, Any]:
-    """A painter value with a recipe's maps, regions and links over the given pictures."""
-    maps = (recipe.content_map, recipe.style_map)
+def restore(
+    value: Mapping[str, Any], paths: Mapping[str, str | None], recipe: Recipe, sizes: Mapping[str, tuple[int, int]] | None = None
+) -> dict[str, Any]:
+    """A painter value with a recipe's maps, regions and links over the given pictures.
+
+    sizes: of those, by side: a map takes the shape of its picture, where the recipe was made with another one.
+    """
+    sizes = sizes or {}
+    maps = fitted(recipe.content_map, sizes.get("content")), fitted(recipe.style_map, sizes.get("style"))
     if recipe.maps_left_out:
         maps = to_label_maps(value)
     return from_label_maps(
         paths.get("content"), paths.get("style"), *maps, by="restore", v=int(value.get("v") or 0), links=recipe.links or {}
     )
+
+
+def fitted(m: LabelMap | None, size: tuple[int, int] | None) -> LabelMap | None:
+    """A map in the shape of a picture of that size, where it has another one by more than 2 %."""
+    if m is None or size is None or abs(m.size[0] * size[1] / (m.size[1] * size[0]) - 1) <= 0.02:
+        return m
+    scale = max(m.size) / max(size)
+    return m.resized((max(1, round(size[0] * scale)), max(1, round(size[1] * scale))))
 
 
 def restored_notes(recipe: Recipe, hashes: Mapping[str, str]) -> tuple[Said, ...]:

@@ -136,6 +136,9 @@ class Session:
         self.automatic_maps: tuple[LabelMap | None, LabelMap | None] | None = None  # those maps
         self.finding: CancelToken | None = None  # of Auto under way
         self.stale = False  # settings changed while a render ran that they do not stop
+        self.pressed: str | None = None  # mark of what Render was pressed for, until it is there
+        self.restored: tuple[Said, ...] = ()  # what to say of settings that came back, beside the next result's notes
+        self._arrived = self._answered = 0
 
     def know(self, *paths: str) -> None:
         """Remember pictures that this visitor was shown or sent, the latest MAX_PICTURES of them."""
@@ -148,6 +151,17 @@ class Session:
     def knows(self, path: str) -> bool:
         """Whether a path that the browser names is one of this visitor's pictures."""
         return path in self._known
+
+    def arrive(self) -> int:
+        """The number of a request, counted as they come in."""
+        self._arrived += 1
+        return self._arrived
+
+    def answers(self, arrival: int, *, always: bool) -> bool:
+        """Whether a request still speaks for this visitor, now that its pictures are read; a later one may have been sooner."""
+        newest = arrival > self._answered
+        self._answered = max(self._answered, arrival)
+        return newest or always
 
     def note(self, stamp: int, *, stops: bool) -> None:
         """A change was made: a run for an older one gives way, unless it is about to show something."""
@@ -171,6 +185,7 @@ class Session:
         if self.run is None:
             return False
         self.run.asked = True
+        self.pressed = None
         self.run.token.cancel()
         return True
 

@@ -72,6 +72,7 @@ class Studio:
             return
         run: Run | None = None
         job: Job | Said | None = None
+        arrival = session.arrive()
 
         def outdated() -> bool:
             """Whether the page has gone on to something newer."""
@@ -80,10 +81,14 @@ class Studio:
         try:
             job = await asyncio.to_thread(make_job)
             # Only now: Render may have been pressed, or something else changed, while the job was made.
-            if stamp < session.newest and not force:
+            if (stamp < session.newest and not force) or not session.answers(arrival, always=force):
                 return
             if isinstance(job, Job) and not (force or awaited) and session.finishes(job.mark()):
                 return  # Render was pressed right after the change that this is about
+            if isinstance(job, Job) and not force:
+                # A menu tells its choice once more when it is left: what was pressed for goes on.
+                force = live and job.mark() == session.pressed
+            session.pressed = job.mark() if isinstance(job, Job) and force else None
             if session.run is not None and not (force or live):
                 session.stale = True
                 return
@@ -207,6 +212,7 @@ class Studio:
         notes = extra + tuple(_note(note, job) for note in result.notes)
         previous = session.full if session.full != path else session.view.previous
         session.full, session.shown = path, job.fingerprint()
+        session.pressed, notes, session.restored = None, session.restored + notes, ()
         said = Said("status.done_stale" if session.stale else "status.done", {"seconds": run.seconds})
         shown = self._picture(job, path, preview=False)
         yield self._show(session, state="done", said=said, notes=notes, download=path, previous=previous, error=None, **shown)
@@ -305,6 +311,7 @@ class Studio:
 
     def _fail(self, session: Session, error: BaseException, job: Job | None) -> View:
         size = job.request.knobs.size if job is not None and job.request.knobs is not None else ""
+        session.pressed = None
         words = told(error, "a render", model=job.model if job else "", size=size)
         return self._restore(session, state="failed", said=Said("status.failed"), error=words)
 

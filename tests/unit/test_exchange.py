@@ -13,7 +13,7 @@ pytest.importorskip("gradio")
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from demo.exchange import LEGEND_KEYWORD, MAX_LEGEND, import_maps, read_legend
+from demo.exchange import LEGEND_KEYWORD, MAX_LEGEND, fitted, import_maps, read_legend
 from demo.painter import MAX_MAP_SIDE, from_label_maps, links_of, to_label_maps
 from scsa_core.errors import LabelError
 from scsa_core.labels import LabelMap, Region, read_maps
@@ -145,3 +145,11 @@ def test_links_that_are_none_are_refused_in_words() -> None:
         with pytest.raises(LabelError):
             links_of({"links": links})
     assert links_of({"links": {"1": [2, 2], "3": [-1]}}) == {1: (2,), 3: (-1,)} and links_of(None) == {}
+
+
+def test_a_restored_map_takes_the_shape_of_another_picture():
+    wide = LabelMap.from_ids(np.repeat([[1, 2]], 20, axis=0).repeat(15, axis=1).astype(np.uint8))  # 30 x 20
+    assert fitted(wide, (300, 200)) is wide and fitted(wide, (303, 200)) is wide  # the same shape, give or take
+    square = fitted(wide, (500, 500))
+    assert square.size == (30, 30) and square.shares() == pytest.approx(wide.shares(), abs=0.01)
+    assert fitted(None, (5, 5)) is None and fitted(wide, None) is wide

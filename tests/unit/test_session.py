@@ -365,3 +365,51 @@ def test_the_baseline_is_painted_at_the_size_that_memory_had_room_for(files):
     views = asyncio.run(follow(studio(engine, files), Session("a"), lambda: job(size=512)))
     assert views[-1].state == "done" and views[-1].baseline
     assert [(c[1], c[3]) for c in engine.calls] == [("scsa", 512), ("scsa", 384), ("baseline", 384)]
+
+
+def test_a_menu_that_tells_its_choice_twice_does_not_undo_the_press_between(files):
+    """A large size is chosen, its live preview runs, Render is pressed: leaving the menu tells the choice again."""
+    engine, session = FakeEngine(seconds=0.1, estimate=60.0), Session("a")
+    desk = studio(engine, files)
+
+    async def main():
+        pressed = asyncio.create_task(follow(desk, session, job, stamp=2))
+        while session.run is None:
+            await asyncio.sleep(0.01)
+        session.note(3, stops=True)
+        again = await follow(desk, session, job, stamp=3, force=False)
+        await pressed
+        return again
+
+    again = asyncio.run(main())
+    assert again[-1].state == "done" and not again[-1].preview and session.pressed is None
+    later = asyncio.run(follow(desk, session, lambda: job(0.9), stamp=4, force=False))
+    assert later[-1].state == "stale"  # a press counts for what it was pressed for
+
+
+def test_of_two_changes_with_one_count_the_later_one_wins(files):
+    """As two pictures dropped one after the other: the first one's file takes longer to read."""
+    engine, session = FakeEngine(), Session("a")
+    desk = studio(engine, files)
+
+    def slow():
+        time.sleep(0.2)
+        return job(0.1)
+
+    async def main():
+        first = asyncio.create_task(follow(desk, session, slow, stamp=1, force=False))
+        await asyncio.sleep(0.05)
+        second = await follow(desk, session, lambda: job(0.9), stamp=1, force=False)
+        return await first, second
+
+    first, second = asyncio.run(main())
+    assert first == [] and second[-1].state == "done"
+    assert [c[2] for c in engine.calls if c[1] == "scsa"] == [0.9]
+
+
+def test_notes_of_settings_that_came_back_stay_beside_those_of_the_render(files):
+    session = Session("a")
+    session.restored = (Said("note.restored_both"),)
+    desk = studio(FakeEngine(), files)
+    assert [n.key for n in asyncio.run(follow(desk, session, job))[-1].notes] == ["note.restored_both"]
+    assert asyncio.run(follow(desk, session, lambda: job(0.9), stamp=2))[-1].notes == ()
