@@ -112,11 +112,7 @@ class ConvStack(nn.Module):
         for s, after in zip(specs, (*specs[1:], None), strict=True):
             if s.pool:
                 x = F.max_pool2d(x, 2, ceil_mode=True)
-            layer = self.get_submodule(s.name)
-            x = x.to(layer.get_parameter("weight").dtype)  # the last of a decoder may be in full precision
-            x = upsampled_conv2d(x, layer.get_parameter("weight"), layer.get_parameter("bias")) if doubled else layer(x)
-            if s.relu:
-                x = F.relu_(x) if not x.requires_grad else F.relu(x)
+            x = self._layer(s, x, doubled)
             doubled = s.upsample and s.tap not in wanted and after is not None and after.kernel == 3 and not after.pool
             if s.upsample and not doubled:
                 x = F.interpolate(x, scale_factor=2, mode="nearest")
@@ -126,6 +122,19 @@ class ConvStack(nn.Module):
                     break
         out[""] = x
         return out
+
+    def layer(self, number: int, x: Tensor) -> Tensor:
+        """Convolution and ReLU of one layer, without its pooling or doubling."""
+        return self._layer(self.specs[number], x, doubled=False)
+
+    def _layer(self, s: ConvSpec, x: Tensor, doubled: bool) -> Tensor:
+        """doubled: x stands for the picture of twice its size."""
+        layer = self.get_submodule(s.name)
+        x = x.to(layer.get_parameter("weight").dtype)  # the last of a decoder may be in full precision
+        x = upsampled_conv2d(x, layer.get_parameter("weight"), layer.get_parameter("bias")) if doubled else layer(x)
+        if s.relu:
+            x = F.relu_(x) if not x.requires_grad else F.relu(x)
+        return x
 
 
 def caffe_vgg16(weights: Mapping[str, Tensor], scale: Mapping[str, float], last: str) -> ConvStack:

@@ -89,7 +89,7 @@ def test_the_work_of_a_layer_is_that_of_its_sums():
     doubling, after = ConvSpec("1", 16, 8, upsample=True), ConvSpec("2", 8, 4)
     assert pieces.operations((doubling,)) == 2 * 9 * 16 * 8
     assert pieces.operations((doubling, after)) == 2 * 9 * 16 * 8 + 4 * 2 * 9 * 8 * 4
-    assert pieces.operations((ConvSpec("1", 16, 8, pool=True),)) == 2 * 9 * 16 * 8 / 4
+    assert pieces.operations((ConvSpec("1", 16, 8, pool=True),)) == 2 * 9 * 16 * 8  # of what is pooled already
 
 
 @pytest.mark.parametrize("layer", [ReflectedConv(6, 5), nn.Conv2d(6, 5, 1), nn.Identity()])
