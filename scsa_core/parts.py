@@ -1,7 +1,8 @@
 """Parts of `prepare` found again: what depends on one picture, or one region of it, outlives a change elsewhere.
 
 A stroke on the content leaves the style's regions as they are, a link moves one region: what
-was worked out for the others is exact, and is found by what it came from.
+was worked out for the others is what it would be again, up to the rounding of sums (1 of 255
+in a picture), and is found by what it came from.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Large layers in pieces of bounded arithmetic, so that a stop is seen in time wherever it comes.
 
 The numbers stay what the whole layer gives: a piece is a strip with the rows around it that
-it sees (`strips`). On a GPU, where a layer takes milliseconds, and under torch.compile,
-which wants a network whole, nothing is cut.
+it sees (`strips`). On a GPU, where a layer takes milliseconds, nothing is cut, and under
+torch.compile no stack of layers is: it wants a network whole.
 """
 
 from __future__ import annotations
