@@ -314,6 +314,7 @@ class Engine:
                 encoded = []
                 for part, (m, which) in enumerate(sides):
                     run.part(part, len(sides))
+                    run.checkpoint()
                     key, reused = _map_key(request, model, plan, m, which), run.reused
                     twice = key in origins.values()  # one map for both: half the work, and yet measured
                     encoded.append(self._encode_map(key, request, model, plan, m, which, run))
@@ -373,7 +374,10 @@ class Engine:
                 original = _map_picture(request, which)
                 found = images.to_tensor(original.convert("RGB").resize(size, Image.Resampling.BILINEAR))
             else:
-                found = images.to_tensor(m.resized(size).to_colour_image(), size, padded)
+                coloured = m.resized(size).to_colour_image()
+                run.checkpoint()
+                found = images.to_tensor(coloured, size, padded)
+                run.checkpoint()
             return upload(found, self.device)
 
         return self._cached(key, partial(_encode, request, model, plan, picture, "map", run), run)
