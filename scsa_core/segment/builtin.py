@@ -19,6 +19,7 @@ from scsa_core.labels import LabelMap
 from scsa_core.pairing import Pairing
 from scsa_core.segment import consensus, features
 from scsa_core.segment.features import GRID, PictureFeatures
+from scsa_core.segment.numbering import by_share
 from scsa_core.segment.refine import to_pixels
 
 Floats = NDArray[np.float64]
@@ -82,7 +83,7 @@ class JointSegmentation:
         half = len(votes) // 2
         pictures = (self.content, votes[:half]), (self.style, votes[half:])
         content, style = (LabelMap.from_ids(to_pixels(v.reshape(GRID, GRID, -1), picture, by_colour=True) + 1) for picture, v in pictures)
-        return content, style
+        return by_share(content, style)[:2]
 
 
 def analyse(content: Image.Image, style: Image.Image, step: Step | None = None) -> JointSegmentation:

@@ -23,6 +23,7 @@ from scsa_core.errors import CheckpointMissing, KnobError, LabelError
 from scsa_core.labels import LabelMap
 from scsa_core.pairing import Pairing
 from scsa_core.segment import features, match
+from scsa_core.segment.numbering import by_share
 from scsa_core.segment.partition import Masks, ScoredMask, partition
 
 Step = Callable[[str, float], None]
@@ -216,7 +217,7 @@ def segment_both(
     ]
     step("match", 0.9)
     found = match.compare_regions(features.describe(content), features.describe(style), maps[0], maps[1])
-    return share_ids(maps[0], maps[1], found.pairing)
+    return by_share(*share_ids(maps[0], maps[1], found.pairing))
 
 
 def share_ids(content: LabelMap, style: LabelMap, links: Pairing) -> tuple[LabelMap, LabelMap, Pairing]:
