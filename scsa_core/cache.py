@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+from scsa_core.errors import ScsaError
+from scsa_core.memory import total_memory
+
+VARIABLE = "SCSA_STAGES_MB"
+LEAST, SHARE, MOST = 1_500_000_000, 6, 6_000_000_000
 
 
 def digest(*parts: object) -> str:
@@ -31,6 +38,20 @@ def digest(*parts: object) -> str:
 
     feed(parts)
     return h.hexdigest()
+
+
+def bound(on_processor: bool = True) -> int:
+    """Bytes that a cache may hold: SCSA_STAGES_MB, or a sixth of this machine's memory between LEAST and MOST.
+
+    What both pictures of 2048 pixels leave behind needs more than LEAST. on_processor: its entries lie in the
+    machine's own memory; a GPU's is left to the models. Raises ScsaError for what is no number.
+    """
+    given = os.environ.get(VARIABLE, "").strip()
+    if given and not given.isdecimal():
+        raise ScsaError(f"{VARIABLE} is {given!r}", hint="Set it to a number of megabytes.")
+    if given:
+        return int(given) * 1_000_000
+    return max(LEAST, min(MOST, total_memory() // SHARE)) if on_processor else LEAST
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from torch import Tensor
 from scsa_core import images
 from scsa_core.backbones import FAMILIES
 from scsa_core.backbones.base import Backbone, BackboneInfo, Pair, preparation_of
-from scsa_core.cache import CacheStatistics, StageCache, digest
+from scsa_core.cache import CacheStatistics, StageCache, bound, digest
 from scsa_core.colours import keep_colours
 from scsa_core.errors import CheckpointError, KnobError, LabelError, MissingPackage, OutOfMemory
 from scsa_core.knobs import Knobs
@@ -113,9 +113,10 @@ class Engine:
     One render computes at a time: two would only slow each other on the same cores.
     """
 
-    def __init__(self, device: str = "auto", cache_bytes: int = 1_500_000_000) -> None:
+    def __init__(self, device: str = "auto", cache_bytes: int | None = None) -> None:
+        """cache_bytes: what the stages may keep; None: as this machine allows (`cache.bound`)."""
         self.device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
-        self._cache = StageCache(cache_bytes)
+        self._cache = StageCache(bound(self.device.type == "cpu") if cache_bytes is None else cache_bytes)
         self._models = Resident(budget(self.device))
         self._computing = threading.Lock()
         self._tidied = 0.0

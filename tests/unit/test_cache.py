@@ -2,7 +2,10 @@
 
 import pytest
 
-from scsa_core.cache import StageCache, digest
+from scsa_core import cache as cache_module
+from scsa_core.cache import StageCache, bound, digest
+from scsa_core.engine import Engine
+from scsa_core.errors import ScsaError
 
 
 def test_digest_tells_types_order_and_nesting_apart():
@@ -55,3 +58,17 @@ def test_a_failed_make_leaves_nothing_behind():
     assert cache.get_or_make("a", lambda: 7, lambda _: 1) == 7
     assert cache.get_or_make("a", fail, lambda _: 1) == 7
     assert cache.statistics().hits == 1
+
+
+@pytest.mark.parametrize(("gigabytes", "bound_gigabytes"), [(4, 1.5), (8, 1.5), (24, 4), (256, 6)])
+def test_the_bound_is_the_hosts_or_grows_with_the_machine(monkeypatch, gigabytes, bound_gigabytes):
+    monkeypatch.delenv("SCSA_STAGES_MB", raising=False)
+    monkeypatch.setattr(cache_module, "total_memory", lambda: gigabytes * 1_000_000_000)
+    assert bound() == bound_gigabytes * 1e9
+    assert bound(on_processor=False) == 1_500_000_000
+    monkeypatch.setenv("SCSA_STAGES_MB", "700")
+    assert bound() == bound(on_processor=False) == 700_000_000
+    assert Engine("cpu")._cache.limit == 700_000_000 and Engine("cpu", cache_bytes=5)._cache.limit == 5
+    monkeypatch.setenv("SCSA_STAGES_MB", "much")
+    with pytest.raises(ScsaError, match="SCSA_STAGES_MB"):
+        bound()
