@@ -17,7 +17,7 @@ from .gallery import Cards, Gallery
 from .grid import Grid, Sheet, Sheets, grid_texts
 from .history import History, history_texts
 from .history_desk import HistoryDesk, wire_history
-from .knobs import FIRST, SLIDERS, acts, changes_of, control
+from .knobs import FIRST, SLIDERS, MethodMenu, acts, changes_of, control
 from .map_tools import MapTools
 from .painter import Painter
 from .permalinks import LinkDesk, build_links, wire_links
@@ -66,8 +66,8 @@ def build_create(desk: Desk, words: Words, stamp: gr.Number, links: LinkDesk, de
         made = control(name, getattr(knobs, name), label=t(f"knob.{name}"), info=t(f"knob.{name}.help"), visible=shown)
         by_name[name] = words.add(made, label=f"knob.{name}", info=f"knob.{name}.help")
 
-    def dropdown(name: str, choices: Any, value: Any) -> gr.Dropdown:
-        made = gr.Dropdown(
+    def dropdown(name: str, choices: Any, value: Any, menu: type[gr.Dropdown] = gr.Dropdown) -> gr.Dropdown:
+        made = menu(
             choices=choices("en"), value=value, label=t(f"knob.{name}"), interactive=True, filterable=False, elem_id=f"knob-{name}"
         )  # fmt: skip
         words.add(made, label=f"knob.{name}", choices=choices)
@@ -94,7 +94,7 @@ def build_create(desk: Desk, words: Words, stamp: gr.Number, links: LinkDesk, de
                     slider(name)
             with gr.Row(elem_id="choices"):
                 models = dropdown("model", desk.model_choices, model)
-                method = dropdown("method", lambda lang: desk.method_choices(lang, model), method_name)
+                method = dropdown("method", lambda lang: desk.method_choices(lang, model), method_name, MethodMenu)
                 size = dropdown("size", lambda lang: desk.size_choices(lang=lang), min(knobs.size, desk.settings.sizes[-1]))
             with gr.Row(elem_id="actions"):
                 render = gr.Button(t("action.render"), variant="primary", elem_classes=["render-button"], elem_id="render")

@@ -14,7 +14,7 @@ import gradio as gr
 
 from scsa_core.backbones import FAMILIES
 from scsa_core.backbones.base import Capabilities
-from scsa_core.knobs import Knobs, Method, range_of
+from scsa_core.knobs import ALL_METHODS, Knobs, Method, range_of
 
 FIRST = ("alpha1", "alpha2")
 """Visible unopened; the others wait under "More knobs"."""
@@ -43,6 +43,18 @@ def acts(name: str, capable: Capabilities, method: Method) -> bool:
 def visibility(capable: Capabilities, method: Method) -> dict[str, Any]:
     """Updates that show the knobs that act and hide the others."""
     return {name: gr.update(visible=acts(name, capable, method)) for name in SLIDERS}
+
+
+class MethodMenu(gr.Dropdown):
+    """The menu of methods. Its choices change with the family, so a page may still send one of the family before.
+
+    Handlers take the family's own first method instead; Gradio would refuse the whole event.
+    """
+
+    is_template = True  # to the browser it is a Dropdown
+
+    def preprocess(self, payload: Any) -> Any:
+        return payload if isinstance(payload, str) and payload in ALL_METHODS else super().preprocess(payload)
 
 
 def control(name: str, value: float, *, label: str, info: str, visible: bool) -> gr.Slider | gr.Number:

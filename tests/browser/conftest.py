@@ -130,5 +130,5 @@ def studio(browser, app_url):
     page.set_default_timeout(SLOW)
     opened = Studio(page, app_url)
     yield opened
-    assert not opened.problems
+    assert not opened.problems and opened.toasts() == []
     context.close()

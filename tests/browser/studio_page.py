@@ -12,6 +12,13 @@ from PIL import Image
 
 SLOW = 180_000  # ms: a render on two busy cores
 SHOTS = os.environ.get("SCSA_SCREENSHOTS")
+TOASTS = """() => {
+  window.scsaToasts = [];
+  const look = () => document.querySelectorAll(".toast-body").forEach((node) => {
+    if (!window.scsaToasts.includes(node.innerText)) window.scsaToasts.push(node.innerText);
+  });
+  new MutationObserver(look).observe(document, { childList: true, subtree: true });
+}"""
 DESCRIBES = """() => [...document.querySelector("#compare .cv-result img.cv-image").alt.matchAll(/α([₁₂]) ([\\d.]+)/g)].every(([, n, value]) => {
   const field = document.querySelector(`#knob-alpha${"₀₁₂".indexOf(n)} input[type=number]`);
   return !field?.checkVisibility() || Number(field.value) === Number(value);
@@ -44,10 +51,15 @@ class Studio:
     def __init__(self, page, url) -> None:
         self.page, self.problems = page, []
         page.on("pageerror", lambda e: self.problems.append(str(e)))
+        page.add_init_script(f"({TOASTS})()")
         page.goto(url)
         page.locator("#compare .cv-result img.cv-image[src]").wait_for(state="attached", timeout=SLOW)
         page.locator("#painter canvas").first.wait_for(timeout=SLOW)
         page.locator("#painter").get_by_text("Greenery").first.wait_for(timeout=SLOW)
+
+    def toasts(self) -> list[str]:
+        """What Gradio said in a corner: the page has words of its own for whatever goes wrong."""
+        return self.page.evaluate("window.scsaToasts")
 
     def status(self) -> str:
         return self.page.locator("#compare [role=status]").first.inner_text()
