@@ -142,6 +142,7 @@ class AutoPanel:
                 session.finding = None
         items = {"error": None, "notes": [note.to_dict() for note in notes]}
         yield _updates(**idle, painter=gr.update(value=value), notes=gr.update(items=items))
+        yield _updates()  # Gradio sends the last answer once more at the end: found maps would come twice
 
     def _value(
         self, session: Session, painter: dict[str, Any], by: str, number: str, only_untouched: bool,

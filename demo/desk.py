@@ -199,7 +199,7 @@ class Desk:
             await stream.aclose()  # type: ignore[attr-defined]
         if before is not None and before.state == "done":
             yield in_order(SHOWN, {"size": gr.update(choices=await asyncio.to_thread(self.size_choices, session, values))})
-        elif before is None:
+        else:  # Gradio sends the last answer once more at the end, by when a newer event may have said something else
             yield in_order(SHOWN, {})
 
     def cancel(self, request: gr.Request) -> None:

@@ -64,10 +64,21 @@ const Exchange = {
 
   // ------------------------------------------------------------ from Python
 
+  /** A value came in. Gradio may tell the same one again: while it is being taken over that is no newer one, and Auto's never is. */
   async receive(raw, first = false) {
     if (!raw || typeof raw !== "object") return;
-    const value = JSON.parse(JSON.stringify(raw));
-    if (!first && JSON.stringify(value) === this.written) return;
+    const text = JSON.stringify(raw);
+    if (!first && (text === this.written || text === this.receiving || text === this.found)) return;
+    this.receiving = text;
+    if (raw.by === "auto") this.found = text;
+    try {
+      await this.understand(JSON.parse(text), first);
+    } finally {
+      if (this.receiving === text) this.receiving = null;
+    }
+  },
+
+  async understand(value, first) {
     await this.gestures.rest();
     for (const pane of this.panes) pane.setBusy(null);
     if (value.error) return this.refused(value);
@@ -139,7 +150,7 @@ const Exchange = {
       parts.push({ kind: "side", side: name, before: this.sides[name], after: side });
     }
     if (!picturesOnly) {
-      const regions = readRegions(value.regions, this.words);
+      const regions = readRegions(value.regions);
       const links = value.links ?? {};
       if (JSON.stringify([regions, links]) !== JSON.stringify([this.regions, this.links])) {
         parts.push(this.legendPart({ regions, links }));
@@ -148,7 +159,9 @@ const Exchange = {
     // Rest is what one paints away with: a fresh legend starts with its first real region.
     if (this.region === 0 || !this.regionOf(this.region)) this.region = this.regions[1]?.id ?? 0;
     this.by = value.by ?? "load";
+    const painted = SIDES.some((name) => this.counts()[name].some((n, id) => id !== 0 && n > 0));
     for (const part of parts) if (part.kind === "side") this.setSide(part.side, part.after);
+    if (picturesOnly && painted) parts.push(...this.freshLegend());
     this.sort(!picturesOnly);
     if (first) this.v = value.v ?? 0;
     else if (parts.length > 0) {
@@ -219,11 +232,11 @@ const Exchange = {
 };
 
 /** The legend of a value: Rest first, known colours, clean names. */
-function readRegions(records, words) {
+function readRegions(records) {
   const regions = (records ?? []).map(({ id, name, colour }) => ({
-    id, name: cleanName(name) || words.get("region_n", { n: id }), colour: /^#[0-9a-f]{6}$/i.test(colour) ? colour.toLowerCase() : paletteColour(id),
+    id, name: cleanName(name) || firstRegion(id).name, colour: /^#[0-9a-f]{6}$/i.test(colour) ? colour.toLowerCase() : paletteColour(id),
   })).sort((a, b) => a.id - b.id);
-  if (regions[0]?.id !== 0) regions.unshift({ id: 0, name: words.get("rest"), colour: PALETTE[0] });
+  if (regions[0]?.id !== 0) regions.unshift(firstRegion(0));
   return regions;
 }
 

@@ -1,5 +1,6 @@
 """The desk's handlers speak of values by name: nothing depends on the order of components but INPUTS and its like."""
 
+import asyncio
 from types import SimpleNamespace
 
 import gradio as gr
@@ -7,7 +8,8 @@ import pytest
 
 from demo import desk as desk_module
 from demo.desk import INPUTS, KNOBS, PICKED, RESTORED, SHOWN, Desk, Values
-from demo.knobs import SLIDERS, acts, control, in_order, named, sliders, visibility
+from demo.files import publish
+from demo.knobs import SLIDERS, MethodMenu, acts, control, in_order, named, sliders, visibility
 from demo.session import Job
 from demo.settings import Settings
 from demo.text import TEXT
@@ -105,3 +107,27 @@ def test_reset_and_a_card_bring_everything(desk):
     assert picked["painter"]["value"]["regions"]
     gone = dict(zip(PICKED, desk.pick(SimpleNamespace(_data={"name": "none"}), VISITOR), strict=True))
     assert gone["notes"]["items"]["error"] and "value" not in gone["painter"]
+
+
+async def collected(stream):
+    return [each async for each in stream]
+
+
+def test_an_event_that_was_overtaken_ends_by_saying_nothing(desk):
+    """Gradio sends an event's last answer once more at its end, over what a newer event has said meanwhile."""
+    example = desk.examples[0]
+    painter = example.painter_value(example.files(publish))
+    painter |= {side: painter[side] | {"picture": {"path": painter[side]["picture"]}} for side in ("content", "style")}
+    found = asyncio.run(collected(desk.live(VISITOR, *values(painter=painter, live=False, alpha1=1.25))))
+    said = [update.get("status", {}).get("key") for update, *_ in found]
+    assert said == ["status.stale", None]
+    assert all(update == gr.skip() for update in found[-1])
+
+
+def test_a_method_of_the_family_before_is_no_fault_of_the_page():
+    menu = MethodMenu(choices=[("SCSA", "scsa"), ("Baseline", "baseline")], value="scsa", render=False)
+    assert menu.preprocess("regions") == "regions" and menu.preprocess("scsa") == "scsa"
+    for nothing in ("no such method", 3, ["scsa", "none"]):
+        with pytest.raises(gr.Error):
+            menu.preprocess(nothing)
+    assert menu.get_block_name() == "dropdown"
