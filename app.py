@@ -8,6 +8,7 @@ import os
 from demo.beginning import keep_few_kernels, uncollected
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "1000")  # that it remembers; nothing here reads them
 
 
 def main() -> None:

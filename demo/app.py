@@ -59,7 +59,8 @@ def build_demo(settings: Settings, engine: Engine | None = None, *, watch: Watch
                 build_grid(desk, words, parts, grid)
             if settings.studies:
                 with gr.Tab(t("tab.study"), id="study") as study:
-                    build_study(desk, words, Studies(settings.data, settings.database_url), settings, parts["painter"], study)
+                    kept = Studies(settings.data, settings.database_url)
+                    study_follows = build_study(desk, words, kept, settings, parts["painter"], study)
                 words.add(study, label="tab.study")
             with gr.Tab(t("tab.models"), id="models") as models:
                 shelf = Shelf(engine, may_fetch=settings.may_fetch)
@@ -95,7 +96,9 @@ def build_demo(settings: Settings, engine: Engine | None = None, *, watch: Watch
 
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
         demo.load(speak, code, words.components, js=_LANGUAGE, **quiet)
-        header.language(switch, None, words.components, **quiet)
+        spoken = header.language(switch, None, words.components, **quiet)
+        if settings.studies:
+            study_follows(spoken.then)
         following: dict[str, Any] = {**quiet, "outputs": [listed, parts["model"], parts["by"]], "concurrency_limit": None}
         gr.on([demo.load, models.select, On(listed, "look")], follow, None, trigger_mode="multiple", **following)
         listed.fetch(fetch, None, trigger_mode="multiple", **following)

@@ -101,7 +101,7 @@ class Grid(ModelComponent):
 
 def grid_texts(lang: str) -> dict[str, str]:
     """The grid's words, with those of methods, stages, models' states and errors."""
-    return _texts(lang, "grid.", "method.", "status.", "models.state.", "error.")
+    return _texts(lang, "grid.", "method.", "status.", "models.state.", "family.", "error.")
 
 
 class Sheets:

@@ -56,9 +56,14 @@ class ModelState:
         """The state in a few words."""
         return Said(f"models.state.{self.status}", {"megabytes": megabytes(self.megabytes)})
 
+    def named(self, lang: str) -> str:
+        """Its title, in words of that language where it has any."""
+        key = f"family.{self.name}.title"
+        return t(key, lang) if key in TEXT else self.title
+
     def choice(self, lang: str) -> str:
         """Its line in the model menu."""
-        return t(f"knob.model.{self.status}", lang, model=self.title, megabytes=megabytes(self.megabytes))
+        return t(f"knob.model.{self.status}", lang, model=self.named(lang), megabytes=megabytes(self.megabytes))
 
 
 def megabytes(value: float) -> str:

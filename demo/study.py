@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -282,14 +282,18 @@ class StudyDesk:
         return self.desk.sessions.get(request.session_hash).lang
 
 
-def build_study(desk: Desk, words: Words, studies: Studies, settings: Settings, painter: Any, tab: gr.Tab) -> None:
-    """Lay the tab out and wire it. painter: the Create tab's."""
+def build_study(desk: Desk, words: Words, studies: Studies, settings: Settings, painter: Any, tab: gr.Tab) -> Callable[[Any], None]:
+    """Lay the tab out and wire it. painter: the Create tab's. Returns what to call with an event that changes the language."""
     host = StudyDesk(desk, studies, settings)
     own = gr.State(None)
     everything = [value for _, value in host.choices(None, "en")]
 
     def box(kind: Any, key: str, name: str, **options: Any) -> Any:
         return words.add(kind(label=t(key), elem_id=f"study-{name}", interactive=True, **options), label=key)
+
+    def alpha(name: str, k: int) -> Any:
+        made = box(gr.Textbox, f"study.{name}", f"{name}-{k}", max_length=6, min_width=80, placeholder=t("study.alpha_usual"))
+        return words.add(made, placeholder="study.alpha_usual")
 
     def button(key: str, name: str, **options: Any) -> gr.Button:
         made: gr.Button = words.add(gr.Button(t(key), elem_id=f"study-{name}", **options), value=key)
@@ -316,7 +320,7 @@ def build_study(desk: Desk, words: Words, studies: Studies, settings: Settings, 
                     for side in SIDES
                 }
             form["methods"] = box(gr.Radio, "study.methods", "methods", choices=[2, 3, 4], value=2)
-            rows, arms, menu, empty = [], [], {"filterable": False, "min_width": 120}, {"placeholder": "auto"}
+            rows, arms, menu = [], [], {"filterable": False, "min_width": 120}
             for k in range(MAX_METHODS):
                 with gr.Row(visible=k < 2, elem_classes=["study-arm"]) as row:
                     method = ("baseline", "scsa", "sca", "ssa")[k]
@@ -330,8 +334,8 @@ def build_study(desk: Desk, words: Words, studies: Studies, settings: Settings, 
                             box(gr.Dropdown, "knob.method", f"method-{k}", choices=host.methods("en"), value=method, **menu),
                             choices=host.methods,
                         ),
-                        "alpha1": box(gr.Textbox, "study.alpha1", f"alpha1-{k}", max_length=6, min_width=80, **empty),
-                        "alpha2": box(gr.Textbox, "study.alpha2", f"alpha2-{k}", max_length=6, min_width=80, **empty),
+                        "alpha1": alpha("alpha1", k),
+                        "alpha2": alpha("alpha2", k),
                     }  # fmt: skip
                 rows.append(row)
                 arms += [arm[name] for name in ARM]
@@ -371,7 +375,11 @@ def build_study(desk: Desk, words: Words, studies: Studies, settings: Settings, 
     def opened(request: gr.Request, own: Own | None, *shown: str) -> list[Any]:
         return host.in_language(own, *shown, request=request)
 
-    tab.select(opened, [own, *texts], [form["pairs"], *texts], **_QUIET)
+    def follow(event: Any) -> None:
+        """After that event, what stands in the tab is in the page's language."""
+        event(opened, [own, *texts], [form["pairs"], *texts], **_QUIET)
+
+    follow(tab.select)
     form["methods"].change(lambda n: [gr.update(visible=k < int(n or 2)) for k in range(MAX_METHODS)], form["methods"], rows, **_QUIET)
     added: dict[str, Any] = {**_QUIET, "outputs": [own, form["pairs"], status]}
     current.click(host.add_current, [own, form["pairs"], painter], **added)
@@ -388,6 +396,7 @@ def build_study(desk: Desk, words: Words, studies: Studies, settings: Settings, 
     stop.click(host.stop, own, None, queue=False, **_QUIET)
     published = publish.click(host.publish, own, [own, status, preview, publish, links, vote, results], trigger_mode="once", **_QUIET)
     published.then(None, vote, vote, js=_FULL, **_QUIET).then(None, results, results, js=_FULL, **_QUIET)
+    return follow
 
 
 def _whole(value: Any) -> int:

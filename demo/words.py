@@ -45,6 +45,7 @@ TEXT: dict[str, tuple[str, str]] = {
     "compare.flip": ("Flip", "翻看"),
     "compare.side": ("Side", "并排"),
     "compare.fade": ("Fade", "淡入"),
+    "compare.versus": ("vs", "对比"),
     "compare.against": ("Compare with", "对比对象"),
     "compare.result": ("Result", "结果"),
     "compare.baseline": ("Baseline", "基线"),
@@ -207,6 +208,8 @@ TEXT: dict[str, tuple[str, str]] = {
         "{names}只在内容中：将使用整张风格图片。",
     ),
     "note.style_only": ("Not used from the style: {names}.", "风格中未使用：{names}。"),
+    "note.region": ("Region {n}", "区域 {n}"),
+    "note.rest": ("Rest", "其余"),
     "note.no_shared_region": (
         "The maps share no region, so every part uses the whole style picture. Paint the same region in both.",
         "两张区域图没有共同区域，因此每部分都使用整张风格图片。请在两张图中绘制相同的区域。",
@@ -415,6 +418,7 @@ TEXT: dict[str, tuple[str, str]] = {
         "用于对比的方法：两张图片特征之间的一个线性映射。立即可用。",
     ),
     "family.mast.licence": ("Apache-2.0; its VGG-16 part CC BY 4.0", "Apache-2.0；其中 VGG-16 部分为 CC BY 4.0"),
+    "family.strotss.title": ("STROTSS (slow)", "STROTSS（慢）"),
     "family.strotss.line": (
         "A strong, slow rival to compare with: paints by optimisation, for many minutes, and shows its way. Starts by Render only.",
         "用于对比的强而慢的方法：通过优化绘制，需许多分钟，并显示过程。仅在按“渲染”后开始。",

@@ -45,6 +45,7 @@ STUDY_TEXT: dict[str, tuple[str, str]] = {
     "study.own_pair": ("Own pair {n}", "自有图片对 {n}"),
     "study.methods": ("Number of methods", "方法数量"),
     "study.arm_name": ("Name (only you see it)", "名称（仅您可见）"),
+    "study.alpha_usual": ("auto", "自动"),
     "study.alpha1": ("α₁", "α₁"),
     "study.alpha2": ("α₂", "α₂"),
     "study.arms_help": (
@@ -159,7 +160,7 @@ STUDY_TEXT: dict[str, tuple[str, str]] = {
     "results.by_wilson": ("Wilson interval", "Wilson 区间"),
     "results.by_participants": ("bootstrap over people", "按参与者自助法"),
     "results.by_pairs": ("bootstrap over pairs", "按图片对自助法"),
-    "results.widest": ("95 % interval, the widest of three: {name}", "95 % 区间，取三者中最宽：{name}"),
+    "results.widest": ("95 % interval, the widest of these: {name}", "95 % 区间，取其中最宽：{name}"),
     "results.effect": ("design effect {x}", "设计效应 {x}"),
     "results.scores": ("Scores", "得分"),
     "results.scores_note": (

@@ -81,7 +81,7 @@ class Compare {
     this.modeGroup = el("div", "cv-group cv-modes", { role: "group" }, ...this.modeButtons);
     this.select = el("select", "cv-select");
     this.select.addEventListener("change", () => { this.against = this.select.value; this.refresh(); });
-    this.vs = el("span", "cv-vs", { "aria-hidden": "true" }, "vs");
+    this.vs = el("span", "cv-vs", { "aria-hidden": "true" });
     this.keepButton = this.button("cv-button", () => { this.lend(null); trigger("keep_now", {}); });
     this.zoomOut = this.button("cv-button cv-square", () => this.zoomBy(1 / 1.5));
     this.zoomFit = this.button("cv-button", () => this.fit());
@@ -172,6 +172,7 @@ class Compare {
       node.textContent = this.word(`compare.${MODES[i]}`);
       node.setAttribute("aria-pressed", String(MODES[i] === mode));
     });
+    this.vs.textContent = this.word("compare.versus");
     this.select.setAttribute("aria-label", this.word("compare.against"));
     this.select.replaceChildren(...PICTURES.map((name) => {
       const there = this.url(name) !== null;

@@ -24,7 +24,20 @@ function picture(card, kind) {
   return image;
 }
 
-let picked = null;
+let picked = null; // the example that is on the desk, as far as its pictures tell
+
+function mark(name) {
+  picked = name;
+  for (const button of root.querySelectorAll(".ga-card")) button.setAttribute("aria-pressed", String(button.dataset.name === name));
+}
+
+/** The painter shows these files: an example's are published under its name. */
+function onShown({ detail }) {
+  if (!root.isConnected) return document.removeEventListener("scsa-shown", onShown);
+  const here = (props.value?.cards ?? []).find(({ name }) => ["content", "style"].every((kind) => detail[kind]?.endsWith(`/${name}-${kind}.jpg`)));
+  mark(here?.name ?? null);
+}
+
 
 function refresh() {
   const cards = props.value?.cards ?? [];
@@ -41,8 +54,7 @@ function refresh() {
     pictures.append(picture(card, main), small);
     button.append(pictures, node("span", "ga-title", card.title), node("span", "ga-line", card.line));
     button.addEventListener("click", () => {
-      picked = card.name;
-      for (const other of list.querySelectorAll(".ga-card")) other.setAttribute("aria-pressed", String(other === button));
+      mark(card.name);
       trigger("pick", { name: card.name });
     });
     const item = node("li", "ga-item");
@@ -54,6 +66,7 @@ function refresh() {
 }
 
 picked = props.value?.cards?.[0]?.name ?? null;
+document.addEventListener("scsa-shown", onShown);
 watch("value", refresh);
 watch("texts", refresh);
 refresh();

@@ -7,6 +7,15 @@ function word(key, values = {}) {
   return text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
 }
 
+/** Names of regions, a list in one string: those that nobody changed are said in the page's language. */
+function shown(names) {
+  const one = (name) => {
+    const given = /^Region (\d{1,3})$/.exec(name);
+    return given ? word("note.region", { n: given[1] }) : name === "Rest" ? word("note.rest") : name;
+  };
+  return String(names).split(", ").map(one).join(", ");
+}
+
 function line(className, text) {
   const node = document.createElement("p");
   node.className = className;
@@ -32,7 +41,8 @@ function refresh() {
     list.setAttribute("aria-label", word("note.title"));
     for (const note of notes) {
       const item = document.createElement("li");
-      item.textContent = word(note.key, note.args);
+      const { names } = note.args ?? {};
+      item.textContent = word(note.key, names === undefined ? note.args : { ...note.args, names: shown(names) });
       list.append(item);
     }
     children.push(list);

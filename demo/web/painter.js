@@ -24,7 +24,8 @@ class Painter {
     this.words = new Words(props.texts ?? {});
     this.sides = { content: newSide(), style: newSide() };
     this.waiting = { content: null, style: null };
-    this.regions = [{ id: 0, name: this.words.get("rest"), colour: PALETTE[0] }];
+    this.receiving = this.found = null;
+    this.regions = firstRegions().slice(0, 1);
     this.links = {};
     this.incoming = null;
     this.v = 0;
@@ -114,7 +115,13 @@ class Painter {
   /** The helper that handles the pointer with the chosen tool, or null. */
   handler(tool = this.tool) { return this.helpers.find((each) => each.tool === tool) ?? null; }
   regionOf(id) { return this.regions.find((region) => region.id === id) ?? null; }
-  nameOf(id) { return this.regionOf(id)?.name ?? String(id); }
+  /** A region's name as it is shown: one that nobody changed is said in the page's language. */
+  nameOf(id) {
+    const name = this.regionOf(id)?.name;
+    const given = /^Region (\d{1,3})$/.exec(name ?? "");
+    if (given) return this.words.get("region_n", { n: given[1] });
+    return name === REST && id === 0 ? this.words.get("rest") : name ?? String(id);
+  }
   colourOf(id) { return this.regionOf(id)?.colour ?? PALETTE[0]; }
 
   counts() {
@@ -167,6 +174,13 @@ class Painter {
     this.legend.refresh();
     this.toolbar.refresh();
     for (const each of this.helpers) each.refresh?.();
+    this.tellShown();
+  }
+
+  /** Whoever shows where pictures came from, as the row of examples, hears which ones are here now. */
+  tellShown() {
+    const [content, style] = SIDES.map((name) => this.sides[name].picture?.path ?? null);
+    document.dispatchEvent(new CustomEvent("scsa-shown", { detail: { content, style } }));
   }
 
   /** Colours of the overlay. A region that is pointed at stands out in both pictures, with what it is linked to. */
@@ -222,6 +236,15 @@ class Painter {
     this.regions = regions;
     this.links = links;
     return part;
+  }
+
+  /** New pictures took the last painted region with them: what its legend becomes, as parts of that step. */
+  freshLegend() {
+    if (SIDES.some((name) => this.counts()[name].some((n, id) => id !== 0 && n > 0))) return [];
+    const part = this.legendPart({ regions: firstRegions(), links: {} });
+    this.region = 1;
+    this.refresh();
+    return [part];
   }
 
   editLegend(by, change) {
@@ -293,7 +316,7 @@ class Painter {
   addRegion() {
     const id = freeId(this.regions);
     if (id === null) return this.say(this.words.get("full_legend"));
-    const region = { id, name: this.words.get("region_n", { n: id }), colour: paletteColour(id) };
+    const region = firstRegion(id);
     this.region = id;
     this.editLegend("add", { regions: [...this.regions, region].sort((a, b) => a.id - b.id) });
   }
@@ -358,7 +381,7 @@ class Painter {
     if (made.length === 0) return this.say(this.words.get(free.length === 0 ? "full_legend" : "said_one_part"));
     const source = this.regionOf(id);
     const used = new Set(this.regions.map((region) => region.name));
-    const regions = made.map((each, k) => ({ id: each, name: partName(source.name, k + 2, used), colour: paletteColour(each) }));
+    const regions = made.map((each, k) => ({ id: each, name: partName(this.nameOf(source.id), k + 2, used), colour: paletteColour(each) }));
     this.commitIds("split", [[name, before]], [this.legendPart({
       regions: [...this.regions, ...regions].sort((a, b) => a.id - b.id), links: splitLinks(this.links, name, id, made),
     })]);
@@ -395,17 +418,20 @@ class Painter {
     else this.say(this.words.get("nothing_to_redo"));
   }
 
+  /** Put one part of a step back ("before") or in place ("after"). */
+  putPart(part, which) {
+    if (part.kind === "ids") {
+      const { x0, y0, x1, y1 } = part.box;
+      const side = this.sides[part.side];
+      pasteIds(side.ids, side.w, part.box, unpackRuns(part[which], (x1 - x0) * (y1 - y0)));
+      this.touch(part.side);
+    } else if (part.kind === "side") this.setSide(part.side, part[which]);
+    else ({ regions: this.regions, links: this.links } = part[which]);
+  }
+
   replay(entry, which, by) {
     const parts = which === "before" ? [...entry.parts].reverse() : entry.parts;
-    for (const part of parts) {
-      if (part.kind === "ids") {
-        const { x0, y0, x1, y1 } = part.box;
-        const side = this.sides[part.side];
-        pasteIds(side.ids, side.w, part.box, unpackRuns(part[which], (x1 - x0) * (y1 - y0)));
-        this.touch(part.side);
-      } else if (part.kind === "side") this.setSide(part.side, part[which]);
-      else ({ regions: this.regions, links: this.links } = part[which]);
-    }
+    for (const part of parts) this.putPart(part, which);
     for (const pane of this.panes) pane.ask.hidden = true;
     this.notice.hidden = true;
     this.changed(by);

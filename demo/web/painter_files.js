@@ -52,6 +52,7 @@ class Files {
     if (image) {
       pane.setBusy(null);
       app.sides[name].picture = record;
+      app.tellShown();
     } else {
       app.waiting[name] = record; // only Python can read it: it answers with a picture or with an error
     }
@@ -101,6 +102,7 @@ class Files {
     app.record(entry);
     this.added[name] = entry;
     app.setSide(name, side);
+    if (painted && !keep) entry.parts.push(...app.freshLegend());
     app.say(app.words.get("said_picture", { side: app.words.get(name) }));
     if (keep) app.paneOf(name).question("ask_keep_map", [["keep_map", () => {}], ["reset_map", () => app.clearMaps([name])]]);
   }
@@ -116,7 +118,7 @@ class Files {
     const touches = (each) => each.parts.some((part) => part.side === name);
     app.stack.done = app.stack.done.filter((each, i) => i < from || !touches(each));
     app.stack.undone = [];
-    app.setSide(name, entry.parts[0].before);
+    for (const part of [...entry.parts].reverse()) app.putPart(part, "before");
     app.paneOf(name).ask.hidden = true;
   }
 

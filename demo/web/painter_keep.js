@@ -260,7 +260,7 @@ class Keep {
     }
     await app.gestures.rest();
     for (const name of SIDES) app.setSide(name, sides[name]);
-    app.regions = readRegions(record.regions, app.words);
+    app.regions = readRegions(record.regions);
     app.links = record.links ?? {};
     app.region = record.region ?? 1;
     app.stack = new UndoStack();

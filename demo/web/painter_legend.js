@@ -101,15 +101,16 @@ class Legend {
       chip.look = look;
       const [content, style] = [share("content", region.id), share("style", region.id)];
       chip.key.textContent = position <= 9 ? String(position) : "";
-      chip.name.textContent = region.name;
+      const shown = app.nameOf(id);
+      chip.name.textContent = shown;
       chip.share.textContent = `${percent(content)} | ${percent(style)} %`;
-      const values = { name: region.name, key: position, content: `${percent(content)} %`, style: `${percent(style)} %` };
+      const values = { name: shown, key: position, content: `${percent(content)} %`, style: `${percent(style)} %` };
       chip.main.setAttribute("aria-label", words.get(position <= 9 ? "chip_label" : "chip_label_no_key", values));
       chip.main.setAttribute("aria-pressed", String(region.id === app.region));
       chip.node.classList.toggle("sp-selected", region.id === app.region);
       chip.node.classList.toggle("sp-solo", region.id === app.solo);
       chip.eye.setAttribute("aria-pressed", String(region.id === app.solo));
-      chip.eye.title = words.get("solo_for", { name: region.name });
+      chip.eye.title = words.get("solo_for", { name: shown });
       chip.eye.setAttribute("aria-label", chip.eye.title);
       this.warn(chip, region, content, style);
     });
@@ -136,9 +137,9 @@ class Legend {
     const region = app.regionOf(app.region);
     if (!region) return;
     drawSwatch(this.barSwatch, region, Math.min(2, window.devicePixelRatio || 1));
-    this.barName.textContent = region.name;
+    this.barName.textContent = app.nameOf(region.id);
     this.colourInput.value = region.colour;
-    this.colourInput.setAttribute("aria-label", app.words.get("colour_label", { name: region.name }));
+    this.colourInput.setAttribute("aria-label", app.words.get("colour_label", { name: app.nameOf(region.id) }));
     const { said } = this.chips.get(region.id) ?? {};
     this.note.textContent = said ? `⚠ ${said}` : "";
     this.note.hidden = !said;
@@ -146,7 +147,7 @@ class Legend {
     this.addButton.disabled = freeId(app.regions) === null;
     const options = [el("option", "", { value: "" }, app.words.get("merge_into"))];
     for (const other of app.order.map((id) => app.regionOf(id))) {
-      if (other.id !== region.id) options.push(el("option", "", { value: String(other.id) }, other.name));
+      if (other.id !== region.id) options.push(el("option", "", { value: String(other.id) }, app.nameOf(other.id)));
     }
     this.mergeSelect.replaceChildren(...options);
   }
@@ -186,12 +187,12 @@ class Legend {
     const chip = this.chips.get(drag.id);
     const region = app.regionOf(drag.id);
     if (this.drag !== drag || !chip || !region) return;
-    drag.ghost = el("div", "sp-chip sp-ghost", { "aria-hidden": "true" }, el("canvas", "sp-swatch"), el("span", "sp-name", {}, region.name));
+    drag.ghost = el("div", "sp-chip sp-ghost", { "aria-hidden": "true" }, el("canvas", "sp-swatch"), el("span", "sp-name", {}, app.nameOf(region.id)));
     drawSwatch(drag.ghost.firstChild, region, Math.min(2, window.devicePixelRatio || 1));
     app.root.append(drag.ghost);
     chip.node.classList.add("sp-lifted");
     this.carry(drag.x, drag.y);
-    app.say(app.words.get("said_lifted", { name: region.name }));
+    app.say(app.words.get("said_lifted", { name: app.nameOf(region.id) }));
   }
 
   carry(x, y) {
@@ -239,8 +240,9 @@ class Legend {
     const region = this.app.regionOf(id);
     if (!chip || !region || chip.node.querySelector("input")) return;
     const input = el("input", "sp-rename", { type: "text", maxlength: String(MAX_NAME) });
-    input.setAttribute("aria-label", this.app.words.get("rename_label", { name: region.name }));
-    input.value = region.name;
+    const shown = this.app.nameOf(id);
+    input.setAttribute("aria-label", this.app.words.get("rename_label", { name: shown }));
+    input.value = shown;
     let over = false;
     const finish = (keep, refocus) => {
       if (over) return;
@@ -249,7 +251,7 @@ class Legend {
       chip.main.hidden = false;
       if (refocus) chip.main.focus();
       const name = cleanName(input.value);
-      if (keep && name && name !== region.name) this.app.renameRegion(id, name);
+      if (keep && name && name !== shown) this.app.renameRegion(id, name);
     };
     input.addEventListener("keydown", (event) => {
       event.stopPropagation();

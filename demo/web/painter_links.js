@@ -118,7 +118,7 @@ class LinksTable {
     this.list.replaceChildren(...content.map((region) => this.row(region, style)));
     if (within && focus) this.list.querySelector(`[data-focus="${focus}"]`)?.focus();
     const used = new Set(content.flatMap((region) => this.state(region.id, style).ids));
-    const spare = style.filter((region) => !used.has(region.id)).map((region) => region.name);
+    const spare = style.filter((region) => !used.has(region.id)).map((region) => app.nameOf(region.id));
     this.spare.textContent = spare.length > 0 ? words.get("links_spare", { names: spare.join(", ") }) : "";
     this.resetButton.disabled = Object.keys(app.links).length === 0;
   }
@@ -135,7 +135,7 @@ class LinksTable {
       : words.get(found.kind === "as_it_is" ? "links_as_it_is" : "links_whole");
     const cell = el("button", "sp-link-cell", {
       type: "button", "aria-expanded": String(this.picking === region.id), "data-focus": `cell-${region.id}`,
-      "aria-label": words.get("links_cell_label", { name: region.name, targets: said }),
+      "aria-label": words.get("links_cell_label", { name: app.nameOf(region.id), targets: said }),
     }, target, el("span", "sp-link-caret", { "aria-hidden": "true" }, "▾"));
     cell.addEventListener("click", () => this.pick(this.picking === region.id ? null : region.id));
     const node = el("div", "sp-link-row", { role: "listitem", "data-region": region.id },
@@ -144,12 +144,12 @@ class LinksTable {
     if (proposal) {
       const names = proposal.map((id) => app.nameOf(id)).join(", ");
       const use = el("button", "sp-button sp-link-use", {
-        type: "button", "data-focus": `use-${region.id}`, "aria-label": words.get("links_use_label", { name: region.name, targets: names }),
+        type: "button", "data-focus": `use-${region.id}`, "aria-label": words.get("links_use_label", { name: app.nameOf(region.id), targets: names }),
       }, ...proposal.map((id) => this.chip("style", id)), el("span", "sp-word", {}, words.get("links_use")));
       use.addEventListener("click", () => this.set(region.id, proposal));
       node.append(use);
     }
-    if (found.fallback) node.append(el("span", "sp-link-note", {}, words.get("links_fallback", { name: region.name })));
+    if (found.fallback) node.append(el("span", "sp-link-note", {}, words.get("links_fallback", { name: app.nameOf(region.id) })));
     if (this.picking === region.id) node.append(this.choices(region, style, found));
     node.addEventListener("pointerenter", (event) => { if (event.pointerType === "mouse") app.setHover(region.id); });
     node.addEventListener("pointerleave", () => app.setHover(null));
@@ -161,12 +161,12 @@ class LinksTable {
   choices(region, style, found) {
     const { app } = this;
     const { words } = app;
-    const box = el("div", "sp-link-choices", { role: "group", "aria-label": words.get("links_choices", { name: region.name }) });
+    const box = el("div", "sp-link-choices", { role: "group", "aria-label": words.get("links_choices", { name: app.nameOf(region.id) }) });
     for (const other of style) {
       const on = found.ids.includes(other.id);
       const only = el("button", "sp-link-choice", {
         type: "button", "aria-pressed": String(on), "data-focus": `only-${other.id}`, "data-style": other.id,
-        "aria-label": words.get("links_only_label", { name: region.name, target: other.name }),
+        "aria-label": words.get("links_only_label", { name: app.nameOf(region.id), target: app.nameOf(other.id) }),
       }, this.chip("style", other.id));
       only.addEventListener("click", () => this.set(region.id, [other.id]));
       only.addEventListener("focus", () => app.setHover(other.id));
@@ -174,7 +174,7 @@ class LinksTable {
       const last = on && found.ids.length === 1;
       const also = el("button", "sp-button sp-compact sp-link-also", {
         type: "button", "data-focus": `also-${other.id}`, "data-also": other.id,
-        "aria-label": words.get(on ? "links_without_label" : "links_also_label", { name: region.name, target: other.name }),
+        "aria-label": words.get(on ? "links_without_label" : "links_also_label", { name: app.nameOf(region.id), target: app.nameOf(other.id) }),
       }, on ? "−" : "+");
       also.title = also.getAttribute("aria-label");
       also.disabled = last || found.ids.length === 0;

@@ -5,6 +5,7 @@ const PALETTE = [
   "#cccccc", "#ff66cc", "#99ff00", "#3300ff", "#990000", "#ffcc99",
   "#996666", "#ff3300", "#663399", "#cc33ff", "#990066", "#33ccff",
 ];
+const REST = "Rest";
 const MAX_MAP_SIDE = 1024;
 const MAX_NAME = 40;
 const MAX_REGIONS = 64;
@@ -31,6 +32,16 @@ function cleanName(text) {
 
 function paletteColour(id) {
   return id === 0 ? PALETTE[0] : PALETTE[1 + ((id - 1) % (PALETTE.length - 1))];
+}
+
+/** A region as it begins. Its name is the one that files carry; the page shows it in its own language. */
+function firstRegion(id) {
+  return { id, name: id === 0 ? REST : `Region ${id}`, colour: paletteColour(id) };
+}
+
+/** The legend that painting starts with. */
+function firstRegions() {
+  return [0, 1, 2].map(firstRegion);
 }
 
 /** The ids not in use, smallest first, as many as the legend has room for. */
@@ -308,7 +319,7 @@ class UndoStack {
 
 if (typeof module !== "undefined") {
   module.exports = {
-    PALETTE, mapSize, sameAspect, cleanName, paletteColour, freeId, freeIds, partName, paintSegment, paintPolygon, floodMask,
+    PALETTE, mapSize, sameAspect, cleanName, paletteColour, firstRegions, freeId, freeIds, partName, paintSegment, paintPolygon, floodMask,
     resizeIds, countIds, packRuns, unpackRuns, cropIds, pasteIds, changedBox, idsPart, UndoStack,
   };
 }

@@ -133,6 +133,30 @@ def test_another_example_restores_everything_without_rendering(studio):
     until(lambda: studio.shown() != first, studio.status)
     studio.wait("Stored result")  # picture, words and legend arrive one after another
     studio.page.locator("#painter").get_by_text("Hair").first.wait_for(timeout=SLOW)
+    assert studio.page.locator("#gallery button[aria-pressed=true]").evaluate_all("all => all.map((b) => b.dataset.name)") == [
+        studio.page.locator("#gallery button").nth(1).get_attribute("data-name")
+    ]
+
+
+def test_models_of_other_methods_come_and_go_without_a_fault(studio):
+    """MAST and STROTSS have methods of their own; the latter waits for Render, whatever was being painted before."""
+    page, first = studio.page, studio.shown()
+
+    def choose(model):
+        page.locator("#knob-model input").click()
+        page.get_by_role("option", name=model).first.click()
+
+    choose("MAST")
+    studio.wait("Painting", "Encoding", "Matching", "Done in")
+    choose("STROTSS")
+    studio.wait("Press Render")
+    page.wait_for_timeout(1500)
+    assert "Press Render" in studio.status()  # and not what the one before was about to do
+    assert page.locator("#knob-method input").input_value() == "With regions"
+    choose("Lite")
+    studio.wait("Up to date")
+    studio.until_shown(first)
+    assert page.locator("#knob-method input").input_value() == "SCSA"
 
 
 def test_two_uploads_and_auto_make_a_first_picture(studio, shared):
@@ -145,10 +169,15 @@ def test_two_uploads_and_auto_make_a_first_picture(studio, shared):
             choose.nth(k).set_input_files(str(pair / name))
         page.wait_for_function("!document.querySelector('#painter [aria-busy=true]')", timeout=SLOW)
     page.wait_for_timeout(500)  # a person's hand is slower than the page's own bookkeeping
+    assert page.locator("#gallery button[aria-pressed=true]").count() == 0  # no example is on the desk any more
+    names = page.locator("#painter .sp-chip .sp-name")
+    assert names.all_inner_texts() == ["Rest", "Region 1", "Region 2"]
     page.locator("#auto-find").click()
     chips = page.locator("#painter").get_by_text("Region 4")
     chips.first.wait_for(timeout=SLOW)
     studio.repainted(before)
+    chips = [chip.inner_text().split() for chip in page.locator("#painter .sp-chip-main").all()]
+    assert all(key == number for key, _, number, *_ in chips[1:] if number.isdigit()), chips  # numbered by their area, as the keys are
     studio.shot("auto")
     assert not studio.problems
 
@@ -165,6 +194,7 @@ def test_the_language_switch_reaches_the_page(studio):
     studio.page.get_by_role("button", name="中文").click()
     studio.page.get_by_role("button", name="渲染").first.wait_for()
     studio.page.wait_for_function("document.documentElement.lang.startsWith('zh')")
+    assert "其余" in studio.page.locator("#painter .sp-chip").first.inner_text()
     studio.shot("chinese-1440")
 
 

@@ -77,6 +77,31 @@ def test_a_new_picture_of_the_same_shape_asks_about_the_map(desk: Desk) -> None:
     assert ids(desk.host.next()[0])[150, 200] == 1
 
 
+def test_a_legend_goes_with_the_last_map_that_it_named(desk: Desk) -> None:
+    """Names, numbers and links of pictures that are gone say nothing about new ones."""
+    regions = [Region(0, "Rest", "#cccccc"), Region(4, "sky", "#3300ff"), Region(7, "sea", "#990000")]
+    maps = [LabelMap.from_ids(np.full(shape, 4, np.uint8), regions) for shape in ((300, 400), (400, 300))]
+    desk.push(lambda _: gr.update(value=from_label_maps(desk.host.content, desk.host.style, *maps, regions, links={4: (7,)})))
+    chips = desk.page.locator(".sp-chip .sp-name")
+    expect(chips).to_have_text(["Rest", "sky", "sea"])
+    wide, tall = desk.host.content, desk.host.style
+    desk.pane("content").locator("input[type=file]").first.set_input_files(tall)
+    desk.host.next("picture")
+    expect(chips).to_have_text(["Rest", "sky", "sea"])  # the style is painted still
+    desk.pane("style").locator("input[type=file]").first.set_input_files(wide)
+    value, _ = desk.host.next("picture")
+    expect(chips).to_have_text(["Rest", "Region 1", "Region 2"])
+    assert value["links"] == {} and [r["id"] for r in value["regions"]] == [0, 1, 2]
+    desk.drag([(0.5, 0.3), (0.5, 0.6)])
+    assert 1 in ids(desk.host.next()[0])
+    desk.canvas().focus()
+    for _ in range(2):
+        desk.page.keyboard.press("Control+z")
+        value, _ = desk.host.next()
+    expect(chips).to_have_text(["Rest", "sky", "sea"])
+    assert value["links"] == {"4": [7]} and (ids(value, "style") == 4).all()
+
+
 def test_refused_files_keep_what_was_there(desk: Desk) -> None:
     desk.load()
     desk.drag([(0.2, 0.5), (0.8, 0.5)])
@@ -289,6 +314,11 @@ def test_words_come_from_python(desk: Desk) -> None:
     expect(desk.pane("content").locator(".sp-title")).to_have_text("内容")
     expect(desk.page.locator('[data-tool="brush"] .sp-word')).to_have_text("画笔")
     assert not [word for word in desk.page.locator(".sp-root").inner_text().split() if "_" in word]
+    # Names that nobody chose are said in the page's language, and stay as they are in what is saved.
+    desk.push(lambda _: gr.update(texts={**TEXT_KEYS, "rest": "其余", "region_n": "区域 {n}"}))
+    expect(desk.page.locator(".sp-chip .sp-name")).to_have_text(["其余", "区域 1", "区域 2"])
+    desk.drag([(0.2, 0.5), (0.8, 0.5)])
+    assert [r["name"] for r in desk.host.next()[0]["regions"]] == ["Rest", "Region 1", "Region 2"]
 
 
 def test_an_answer_about_an_earlier_upload_takes_nothing_back(desk: Desk) -> None:
