@@ -16,6 +16,7 @@ from typing import Any
 from gradio.data_classes import FileData, GradioModel
 
 from .component import ModelComponent, WebComponent
+from .text import region_names
 from .text import texts as _texts
 
 PICTURES = ("result", "baseline", "content", "style", "previous", "kept")
@@ -65,4 +66,4 @@ def compare_texts(lang: str) -> dict[str, str]:
 
 def notes_texts(lang: str) -> dict[str, str]:
     """The words of notes and errors."""
-    return _texts(lang, "note.", "error.")
+    return {**_texts(lang, "note.", "error."), **region_names(lang)}

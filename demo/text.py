@@ -17,7 +17,7 @@ from scsa_core.memory import ran_out
 
 from .painter_text import TEXT_KEYS
 from .text_painter_zh import PAINTER_ZH
-from .words import TEXT
+from .words import REGION_ZH, TEXT
 
 Lang = Literal["en", "zh"]
 LANGUAGES: tuple[Lang, ...] = ("en", "zh")
@@ -76,7 +76,12 @@ def texts(lang: str, *prefixes: str) -> dict[str, str]:
 
 def painter_texts(lang: str) -> dict[str, str]:
     """The painter's words."""
-    return {**TEXT_KEYS, **(PAINTER_ZH if language(lang) == "zh" else {})}
+    return {**TEXT_KEYS, **(PAINTER_ZH if language(lang) == "zh" else {}), **region_names(lang)}
+
+
+def region_names(lang: str) -> dict[str, str]:
+    """What a script calls the regions of examples in another language than their own: "name.Sky" -> words."""
+    return {f"name.{name}": words for name, words in REGION_ZH.items()} if language(lang) == "zh" else {}
 
 
 class Words:

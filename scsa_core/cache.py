@@ -14,7 +14,7 @@ from scsa_core.errors import ScsaError
 from scsa_core.memory import total_memory
 
 VARIABLE = "SCSA_STAGES_MB"
-LEAST, SHARE, MOST = 1_500_000_000, 6, 6_000_000_000
+LEAST, SHARE, MOST = 1_500_000_000, 8, 6_000_000_000
 
 
 def digest(*parts: object) -> str:
@@ -41,7 +41,7 @@ def digest(*parts: object) -> str:
 
 
 def bound(on_processor: bool = True) -> int:
-    """Bytes that a cache may hold: SCSA_STAGES_MB, or a sixth of this machine's memory between LEAST and MOST.
+    """Bytes that a cache may hold: SCSA_STAGES_MB, or an eighth of this machine's memory between LEAST and MOST.
 
     What both pictures of 2048 pixels leave behind needs more than LEAST. on_processor: its entries lie in the
     machine's own memory; a GPU's is left to the models. Raises ScsaError for what is no number.

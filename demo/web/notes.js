@@ -7,11 +7,11 @@ function word(key, values = {}) {
   return text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
 }
 
-/** Names of regions, a list in one string: those that nobody changed are said in the page's language. */
+/** Names of regions, a list in one string: those that came with the page are said in its language. */
 function shown(names) {
   const one = (name) => {
     const given = /^Region (\d{1,3})$/.exec(name);
-    return given ? word("note.region", { n: given[1] }) : name === "Rest" ? word("note.rest") : name;
+    return given ? word("note.region", { n: given[1] }) : name === "Rest" ? word("note.rest") : props.texts?.[`name.${name}`] ?? name;
   };
   return String(names).split(", ").map(one).join(", ");
 }

@@ -115,12 +115,13 @@ class Painter {
   /** The helper that handles the pointer with the chosen tool, or null. */
   handler(tool = this.tool) { return this.helpers.find((each) => each.tool === tool) ?? null; }
   regionOf(id) { return this.regions.find((region) => region.id === id) ?? null; }
-  /** A region's name as it is shown: one that nobody changed is said in the page's language. */
+  /** A region's name as it is shown: one that came with the page is said in its language. */
   nameOf(id) {
     const name = this.regionOf(id)?.name;
     const given = /^Region (\d{1,3})$/.exec(name ?? "");
     if (given) return this.words.get("region_n", { n: given[1] });
-    return name === REST && id === 0 ? this.words.get("rest") : name ?? String(id);
+    if (name === REST && id === 0) return this.words.get("rest");
+    return this.words.texts[`name.${name}`] ?? name ?? String(id);
   }
   colourOf(id) { return this.regionOf(id)?.colour ?? PALETTE[0]; }
 

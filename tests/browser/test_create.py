@@ -195,6 +195,7 @@ def test_the_language_switch_reaches_the_page(studio):
     studio.page.get_by_role("button", name="渲染").first.wait_for()
     studio.page.wait_for_function("document.documentElement.lang.startsWith('zh')")
     assert "其余" in studio.page.locator("#painter .sp-chip").first.inner_text()
+    studio.page.locator("#painter").get_by_text("草木").first.wait_for()
     studio.shot("chinese-1440")
 
 

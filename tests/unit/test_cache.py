@@ -60,7 +60,7 @@ def test_a_failed_make_leaves_nothing_behind():
     assert cache.statistics().hits == 1
 
 
-@pytest.mark.parametrize(("gigabytes", "bound_gigabytes"), [(4, 1.5), (8, 1.5), (24, 4), (256, 6)])
+@pytest.mark.parametrize(("gigabytes", "bound_gigabytes"), [(4, 1.5), (8, 1.5), (24, 3), (256, 6)])
 def test_the_bound_is_the_hosts_or_grows_with_the_machine(monkeypatch, gigabytes, bound_gigabytes):
     monkeypatch.delenv("SCSA_STAGES_MB", raising=False)
     monkeypatch.setattr(cache_module, "total_memory", lambda: gigabytes * 1_000_000_000)

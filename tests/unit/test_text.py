@@ -3,8 +3,11 @@
 import pytest
 
 from demo import words
+from demo.gallery import load_examples
 from demo.painter_text import TEXT_KEYS
-from demo.text import PAINTER_ZH, TEXT, Said, error_words, language, t, texts
+from demo.settings import Settings
+from demo.text import PAINTER_ZH, TEXT, Said, error_words, language, region_names, t, texts
+from demo.words import REGION_ZH
 from scsa_core import errors
 from scsa_core.progress import STAGES
 
@@ -21,6 +24,15 @@ def test_every_key_has_both_languages_with_the_same_fields():
 def test_the_painter_is_translated_whole():
     assert set(PAINTER_ZH) == set(TEXT_KEYS)
     assert words.EXAMPLE_ZH
+
+
+def test_regions_of_the_examples_have_names_in_chinese():
+    """Kept in English, shown in the page's language; a person's own names stay as they are."""
+    examples = load_examples(Settings().examples)
+    names = {region.name for example in examples for region in example.regions} - {"Rest"}
+    assert len(examples) >= 6 and names == set(REGION_ZH)
+    assert all(not name.isascii() for name in REGION_ZH.values())
+    assert region_names("zh")["name.Sky"] == "天空" and region_names("en") == {}
 
 
 def test_stages_and_methods_have_words():
