@@ -338,6 +338,8 @@ def described(model: str, method: str, knobs: Knobs, side: int) -> Said:
 
 def _note(note: Note, job: Job) -> Said:
     """A note in the page's words, with the regions' names."""
+    if note.code == "enlarged":
+        return Said("note.enlarged", {"model": job.model, "pixels": note.pixels})
     keys = ("no_maps", "unmatched", "style_only", "no_shared_region", "vanishes", "no_gpu")
     if note.code not in keys:
         return Said("note.other", {"text": note.text})

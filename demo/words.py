@@ -219,6 +219,10 @@ TEXT: dict[str, tuple[str, str]] = {
         "No shared GPU was free, so this was painted on the processor.",
         "没有空闲的共享 GPU，因此在处理器上完成了绘制。",
     ),
+    "note.enlarged": (
+        "{model} paints up to {pixels} px; the picture is enlarged from there, with the content's own fine detail.",
+        "{model}最多以 {pixels} 像素绘制；图片由此放大，并补入内容自身的细节。",
+    ),
     "note.other": ("{text}", "{text}"),
     "note.smaller": (
         "Not enough memory for {size} here. Rendered at {used} instead; choose a smaller size to skip this step.",

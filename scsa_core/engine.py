@@ -29,6 +29,7 @@ from scsa_core.backbones import FAMILIES
 from scsa_core.backbones.base import Backbone, BackboneInfo, Pair, preparation_of
 from scsa_core.cache import CacheStatistics, StageCache, bound, digest
 from scsa_core.colours import keep_colours
+from scsa_core.detail import transfer_detail
 from scsa_core.errors import CheckpointError, KnobError, LabelError, MissingPackage, OutOfMemory
 from scsa_core.knobs import Knobs
 from scsa_core.labels import LabelMap, reference_labels
@@ -37,7 +38,7 @@ from scsa_core.memory import give_back, peak_memory, ran_out
 from scsa_core.notes import Note
 from scsa_core.pairing import Pairing, notes
 from scsa_core.parts import Parts
-from scsa_core.plan import REFERENCE_SIZE, Plan, encoding, megapixels, picture_digest, stage_keys
+from scsa_core.plan import REFERENCE_SIZE, Plan, attended, encoding, megapixels, picture_digest, stage_keys
 from scsa_core.progress import CancelToken, Progress, ProgressCallback
 from scsa_core.request import RenderRequest, RenderResult
 from scsa_core.resident import Resident, budget
@@ -199,14 +200,14 @@ class Engine:
     ) -> RenderResult:
         """The same render on a quarter of the pixels, scaled up to the full size: soon, a little soft."""
         request = dataclasses.replace(request, knobs=request.knobs or self.defaults(request.backbone))
-        full = Plan.of(request, self.info(request.backbone).capabilities).content_size
+        full = Plan.of(request, self.info(request.backbone).capabilities).full_size
         result = self.render(self._half(request), progress=progress, cancel=cancel)
         return dataclasses.replace(result, image=result.image.resize(full, Image.Resampling.BICUBIC), request=request)
 
     def _half(self, request: RenderRequest) -> RenderRequest:
-        """What a preview renders: half the side."""
-        knobs = request.knobs or self.defaults(request.backbone)
-        small = max(knobs.size // 2, self.info(request.backbone).capabilities.minimum, 64)
+        """What a preview renders: half the side that is painted."""
+        knobs, capable = request.knobs or self.defaults(request.backbone), self.info(request.backbone).capabilities
+        small = max(attended(knobs.size, capable) // 2, capable.minimum, 64)
         return dataclasses.replace(request, knobs=knobs.replace(size=small))
 
     def estimate_seconds(self, request: RenderRequest, *, preview: bool = False) -> float | None:
@@ -282,13 +283,18 @@ class Engine:
                 self._measure(request, "paint", run, plan.content_padded)
             self._cache.put(keys["paint"], painted, painted.nbytes)
         with run.stage("finish"):
+            out = plan.enlarged()
+            content = partial(self._picture, request, "content", out)
+            if out is not plan:
+                (width, height), small = plan.content_size, self._picture(request, "content", plan)
+                painted = transfer_detail(painted[..., :height, :width], small[..., :height, :width], content(), run.checkpoint)
+                warnings = [*warnings, _enlarged(model.info, plan)]
             if knobs.keep_colours:
-                content = self._picture(request, "content", plan)
-                painted = keep_colours(painted, content, knobs.keep_colours, run.checkpoint)
+                painted = keep_colours(painted, content(), knobs.keep_colours, run.checkpoint)
             if maps is not None and (alone := Pairing(request.links or {}).left_alone(maps[0])):
-                labels = _labels(maps[0], plan.content_size, plan.content_padded)
-                painted = leave_as_it_is(painted, self._picture(request, "content", plan), labels, alone, knobs.soft_borders)
-            image = images.to_image(painted, plan.content_size)
+                labels = _labels(maps[0], out.content_size, out.content_padded)
+                painted = leave_as_it_is(painted, content(), labels, alone, knobs.soft_borders)
+            image = images.to_image(painted, out.content_size)
         return image, list(warnings), model.fingerprint
 
     def _prepare(
@@ -430,6 +436,12 @@ def _maps(request: RenderRequest) -> tuple[LabelMap, LabelMap] | None:
         missing = "content" if request.content_map is None else "style"
         raise LabelError(f"the {missing} picture has no map", hint="Give maps for both pictures, or for none.")
     return request.content_map, request.style_map
+
+
+def _enlarged(info: BackboneInfo, plan: Plan) -> Note:
+    side, full = max(plan.content_size), max(plan.full_size)
+    text = f"{info.title} painted at {side} px, as far as its attention reaches; what is finer at {full} px is the content's own detail."
+    return Note("enlarged", text, pixels=side)
 
 
 def _labels(m: LabelMap, size: tuple[int, int], padded: tuple[int, int]) -> Tensor:

@@ -7,8 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Note:
-    """code: "no_maps", "unmatched", "style_only", "no_shared_region", "vanishes" or "no_gpu". regions: the ids it is about."""
+    """code: "no_maps", "unmatched", "style_only", "no_shared_region", "vanishes", "no_gpu" or "enlarged".
+
+    regions: the ids it is about. pixels: the size it is about.
+    """
 
     code: str
     text: str
     regions: tuple[int, ...] = ()
+    pixels: int = 0

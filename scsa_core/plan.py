@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from PIL import Image
 
@@ -22,12 +22,16 @@ _ELSEWHERE = {"size", "stroke_size", "soft_borders", "keep_colours"}  # knobs th
 
 @dataclass(frozen=True)
 class Plan:
-    """Sizes of one render, as asked and padded to the family's multiple, and what the family can do."""
+    """Sizes of one render, as painted and padded to the family's multiple, and what the family can do.
+
+    full_size: of the picture that comes out; larger than `content_size` where the family's attention does not reach that far.
+    """
 
     content_size: Size
     content_padded: Size
     style_size: Size
     style_padded: Size
+    full_size: Size
     capabilities: Capabilities
 
     @classmethod
@@ -35,12 +39,19 @@ class Plan:
         assert request.knobs is not None
         if request.reference:
             square = (REFERENCE_SIZE, REFERENCE_SIZE)
-            return cls(square, square, square, square, capabilities)
-        content, style = (
+            return cls(square, square, square, square, square, capabilities)
+        side = attended(request.knobs.size, capabilities)
+        content, style, full = (
             images.working_size(picture.size, side, capabilities.multiple_of, capabilities.minimum)
-            for picture, side in ((request.content, request.knobs.size), (request.style, _style_side(request.knobs)))
-        )
-        return cls(*content, *style, capabilities)
+            for picture, side in (
+                (request.content, side), (request.style, _style_side(side, request.knobs)), (request.content, request.knobs.size),
+            )
+        )  # fmt: skip
+        return cls(*content, *style, full[0], capabilities)
+
+    def enlarged(self) -> Plan:
+        """The sizes after painting: this plan itself where what is painted comes out as it is."""
+        return self if self.full_size == self.content_size else replace(self, content_size=self.full_size, content_padded=self.full_size)
 
     def sizes(self, which: str) -> tuple[Size, Size]:
         """(as asked, padded) of the content or the style."""
@@ -93,6 +104,11 @@ def megapixels(size: Size) -> float:
     return size[0] * size[1] / 1e6
 
 
-def _style_side(knobs: Knobs) -> int:
+def attended(size: int, capabilities: Capabilities) -> int:
+    """Long side, in pixels, that is painted where `size` is asked for."""
+    return min(size, capabilities.attends or size)
+
+
+def _style_side(side: int, knobs: Knobs) -> int:
     """Long side of the style: larger than the content's for larger strokes."""
-    return min(2048, max(64, round(knobs.size * knobs.stroke_size)))
+    return min(2048, max(64, round(side * knobs.stroke_size)))

@@ -47,7 +47,9 @@ class Capabilities:
     without a press of the button. previews: a render shows pictures on its way. timeline:
     share of a cold render that is done when a stage starts; empty: the engine's own.
     encode_knobs: those knobs that `encode` takes as further keyword arguments. idle: those
-    that do nothing under a method.
+    that do nothing under a method. attends: the longest side, in pixels, that its attention
+    is worked out at; a larger picture is painted at that size and then enlarged, with the
+    content's own detail (`detail.py`). 0: any.
     """
 
     multiple_of: int
@@ -60,6 +62,7 @@ class Capabilities:
     previews: bool = False
     timeline: Mapping[str, float] = field(default_factory=dict)
     encode_knobs: tuple[str, ...] = ()
+    attends: int = 0
     idle: Mapping[Method, tuple[str, ...]] = field(default_factory=lambda: {"baseline": _BASELINE_IDLE})
 
     def acting(self, method: Method) -> tuple[str, ...]:

@@ -48,6 +48,7 @@ INFO = BackboneInfo(
         minimum=32,
         knobs=("alpha1", "alpha2", "blend", "size", "stroke_size", "keep_colours", "soft_borders"),
         idle={"baseline": ("alpha1", "alpha2", "blend", "soft_borders"), "no_sadain": ("blend",)},
+        attends=1024,
     ),
 )
 

@@ -60,6 +60,7 @@ INFO = BackboneInfo(
         slow=True,
         previews=True,
         encode_knobs=("timesteps",),
+        attends=1024,
         idle={
             "baseline": ("alpha1", "alpha2", "temperature", "map_blend", "content_blend"),
             "scsa": ("gamma", "baseline_temperature"),
