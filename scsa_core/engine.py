@@ -36,7 +36,7 @@ from scsa_core.labels import LabelMap, reference_labels
 from scsa_core.left_alone import leave_as_it_is
 from scsa_core.memory import give_back, peak_memory, ran_out
 from scsa_core.notes import Note
-from scsa_core.pairing import Pairing, notes
+from scsa_core.pairing import Pairing, notes, too_small, vanishing
 from scsa_core.parts import Parts
 from scsa_core.plan import REFERENCE_SIZE, Plan, attended, encoding, megapixels, picture_digest, stage_keys
 from scsa_core.progress import CancelToken, Progress, ProgressCallback
@@ -272,6 +272,9 @@ class Engine:
         if maps is None and request.method != "baseline":
             maps = (_ONE_REGION, _ONE_REGION)
             warnings = [Note("no_maps", "No maps were given: each picture is one region.")]
+        if maps is not None and request.method != "baseline" and not request.reference:
+            alone = Pairing(request.links or {}).left_alone(maps[0])  # of pixels, however few
+            warnings = [*warnings, *too_small(*maps, self._vanishing(maps, plan).difference(alone))]
         painted = self._cache.get(keys["paint"])
         if painted is None:
             prepared = self._cache.get(keys["match"])
@@ -296,6 +299,14 @@ class Engine:
                 painted = leave_as_it_is(painted, content(), labels, alone, knobs.soft_borders)
             image = images.to_image(painted, out.content_size)
         return image, list(warnings), model.fingerprint
+
+    def _vanishing(self, maps: tuple[LabelMap, LabelMap], plan: Plan) -> set[int]:
+        """Ids that are lost in either map at these sizes."""
+        found: set[int] = set()
+        for m, size in zip(maps, (plan.content_size, plan.style_size), strict=True):
+            key = digest("vanishing", m.digest(), size)
+            found |= set(self._cache.get_or_make(key, partial(vanishing, m, size), lambda ids: 100))
+        return found
 
     def _prepare(
         self, request: RenderRequest, model: Backbone, plan: Plan, keys: dict[str, str], maps: tuple[LabelMap, LabelMap] | None, run: _Run

@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from scsa_core.errors import LabelError
 from scsa_core.labels import LabelMap, default_region
 from scsa_core.notes import Note
@@ -92,6 +94,24 @@ def _named(m: LabelMap, region_id: int) -> str:
     """"Region 3 (sea)", or the name alone where it is the default one."""
     name = m.region(region_id).name
     return name if name == default_region(region_id).name else f"Region {region_id} ({name})"
+
+
+TOKEN = 8
+"""Pixels a side of what attention works on in the families' finest level."""
+
+
+def vanishing(m: LabelMap, size: tuple[int, int]) -> tuple[int, ...]:
+    """Ids that fill no token of a picture of that (width, height): their strokes are lost at this size. Rest is never one."""
+    width, height = (max(1, -(-side // TOKEN)) for side in size)
+    left = set(np.unique(m.to_grid(height, width)).tolist())
+    return tuple(k for k in m.region_ids if k and k not in left)
+
+
+def too_small(content: LabelMap, style: LabelMap, ids: Iterable[int]) -> list[Note]:
+    """What to say of ids that vanish in either map."""
+    gone = tuple(sorted(set(ids)))
+    names = ", ".join(_named(content if k in content.region_ids else style, k) for k in gone)
+    return [Note("vanishes", f"{names}: too small at this size to have an effect.", gone)] if gone else []
 
 
 def notes(content: LabelMap, style: LabelMap, pairing: Pairing) -> list[Note]:

@@ -43,3 +43,14 @@ def test_the_engine_leaves_a_region_alone_and_paints_the_others_as_before():
     assert np.abs(after[:, 52:] - content[:, 52:]).max() <= 1
     assert np.array_equal(after[:, :44], before[:, :44])
     assert {n.code for n in whole.notes} == {"unmatched", "style_only"} and {n.code for n in left.notes} == {"style_only"}
+
+
+def test_a_region_too_small_for_a_token_is_told_unless_it_is_left_as_it_is():
+    ids = np.ones((72, 96), np.uint8)
+    ids[:3, :3] = 2
+    m = LabelMap.from_ids(ids)
+    request = RenderRequest(noise(96, 72, 0), noise(96, 72, 1), m, m, knobs=Knobs(size=96))
+    engine = Engine("cpu")
+    assert [(n.code, n.regions) for n in engine.render(request).notes] == [("vanishes", (2,))]
+    for changes in ({"links": {2: (AS_IT_IS,)}}, {"method": "baseline"}):
+        assert "vanishes" not in {n.code for n in engine.render(dataclasses.replace(request, **changes)).notes}

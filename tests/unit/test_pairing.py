@@ -3,7 +3,7 @@ import pytest
 
 from scsa_core.errors import LabelError
 from scsa_core.labels import LabelMap, Region
-from scsa_core.pairing import AS_IT_IS, Pairing, notes
+from scsa_core.pairing import AS_IT_IS, Pairing, notes, too_small, vanishing
 
 CONTENT = LabelMap.from_ids(np.array([[0, 1, 2]]), [Region(2, "sea", "#0000ff")])
 STYLE = LabelMap.from_ids(np.array([[0, 1, 5]]))
@@ -49,3 +49,18 @@ def test_a_region_left_as_it_is_is_neither_unmatched_nor_fed():
     assert [n.code for n in notes(CONTENT, STYLE, pairing)] == ["style_only"]
     everything = Pairing(dict.fromkeys(CONTENT.region_ids, (AS_IT_IS,)))
     assert "no_shared_region" not in {n.code for n in notes(CONTENT, STYLE, everything)}
+
+
+def test_a_region_that_fills_no_token_vanishes_at_that_size_only():
+    ids = np.ones((400, 400), np.uint8)
+    ids[10:13, :200] = 0  # Rest is no region to miss
+    ids[100:106, 100:106], ids[200:260, 200:260] = 2, 3
+    m = LabelMap.from_ids(ids)
+    assert vanishing(m, (400, 400)) == (2,)
+    assert vanishing(m, (1600, 1600)) == ()
+    assert vanishing(m, (200, 200)) == (2,)
+    assert vanishing(m, (32, 32)) == (2, 3)
+    whole = LabelMap.from_ids(np.full((50, 50), 4, np.uint8))
+    (note,) = too_small(m, whole, (3, 2, 3))
+    assert note.code == "vanishes" and note.regions == (2, 3) and note.text.startswith("Region 2, Region 3:")
+    assert too_small(m, whole, ()) == []
