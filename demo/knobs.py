@@ -14,7 +14,7 @@ import gradio as gr
 
 from scsa_core.backbones import FAMILIES
 from scsa_core.backbones.base import Capabilities
-from scsa_core.knobs import ALL_METHODS, Knobs, Method, range_of
+from scsa_core.knobs import ALL_METHODS, Knobs, Method, is_number, range_of
 
 FIRST = ("alpha1", "alpha2")
 """Visible unopened; the others wait under "More knobs"."""
@@ -57,6 +57,35 @@ class MethodMenu(gr.Dropdown):
         return payload if isinstance(payload, str) and payload in ALL_METHODS else super().preprocess(payload)
 
 
+class KnobSlider(gr.Slider):
+    """A slider whose field may be typed into: what lies beyond an end is that end, and nothing is where the slider began.
+
+    Gradio would refuse the whole event while the number is still being typed.
+    """
+
+    is_template = True
+
+    def preprocess(self, payload: Any) -> Any:
+        return super().preprocess(_within(payload, self))
+
+
+class KnobNumber(gr.Number):
+    """A number likewise."""
+
+    is_template = True
+
+    def preprocess(self, payload: Any) -> Any:
+        return super().preprocess(_within(payload, self))
+
+
+def _within(payload: Any, field: KnobSlider | KnobNumber) -> Any:
+    """A number between the field's ends, its first value for none; anything else is left for Gradio to refuse."""
+    value = field.value if payload is None else payload
+    if not is_number(value) or field.minimum is None or field.maximum is None:
+        return payload
+    return min(max(value, field.minimum), field.maximum)
+
+
 def control(name: str, value: float, *, label: str, info: str, visible: bool) -> gr.Slider | gr.Number:
     """The component of a knob, by its range."""
     limits = range_of(name)
@@ -65,8 +94,8 @@ def control(name: str, value: float, *, label: str, info: str, visible: bool) ->
         "elem_id": f"knob-{name}", "elem_classes": ["knob"],
     }  # fmt: skip
     if (limits.high - limits.low) / limits.step > MANY:
-        return gr.Number(minimum=limits.low, maximum=limits.high, precision=0, **common)
-    return gr.Slider(limits.low, limits.high, buttons=["reset"], **common)
+        return KnobNumber(minimum=limits.low, maximum=limits.high, precision=0, **common)
+    return KnobSlider(limits.low, limits.high, buttons=["reset"], **common)
 
 
 def changes_of(component: gr.Slider | gr.Number) -> list[Any]:

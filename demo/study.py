@@ -23,6 +23,7 @@ from .desk import Desk
 from .exchange import path_of
 from .faults import told
 from .gallery import Example
+from .knobs import KnobNumber, KnobSlider
 from .painter import SIDES, links_of, to_label_maps
 from .session import Session
 from .settings import Settings
@@ -343,12 +344,12 @@ def build_study(desk: Desk, words: Words, studies: Studies, settings: Settings, 
         with gr.Column(scale=2, min_width=320):
             shown = lambda lang: [(t("study.shown_two", lang), 2), (t("study.shown_three", lang), 3)]  # noqa: E731
             form["shown"] = words.add(box(gr.Radio, "study.shown", "shown", choices=shown("en"), value=2), choices=shown)
-            form["trials"] = box(gr.Slider, "study.trials", "trials", minimum=4, maximum=60, step=1, value=20, buttons=[])
-            form["checks"] = box(gr.Slider, "study.checks", "checks", minimum=0, maximum=8, step=1, value=4, buttons=[])
+            form["trials"] = box(KnobSlider, "study.trials", "trials", minimum=4, maximum=60, step=1, value=20, buttons=[])
+            form["checks"] = box(KnobSlider, "study.checks", "checks", minimum=0, maximum=8, step=1, value=4, buttons=[])
             form["repeat"] = box(gr.Checkbox, "study.repeat", "repeat", value=True)
             form["ties"] = box(gr.Checkbox, "study.ties", "ties", value=False)
             with gr.Accordion(t("study.more"), open=False, elem_id="study-more") as more:
-                form["most"] = box(gr.Number, "study.most", "most", value=500, minimum=1, maximum=10_000, precision=0)
+                form["most"] = box(KnobNumber, "study.most", "most", value=500, minimum=1, maximum=10_000, precision=0)
                 form["consent"] = box(gr.Textbox, "study.consent", "consent", value=t("study.consent_default"), lines=5, max_length=4000)
                 form["end"] = box(gr.Textbox, "study.end", "end", value=t("study.end_default"), lines=2, max_length=2000)
             words.add(more, label="study.more")

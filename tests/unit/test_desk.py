@@ -131,3 +131,15 @@ def test_a_method_of_the_family_before_is_no_fault_of_the_page():
         with pytest.raises(gr.Error):
             menu.preprocess(nothing)
     assert menu.get_block_name() == "dropdown"
+
+
+@pytest.mark.parametrize(("typed", "taken"), [(99, 2.0), (-3, 0.0), (1.25, 1.25), (None, 0.5)])
+def test_a_number_beyond_an_end_is_that_end_and_an_empty_field_where_it_began(typed, taken):
+    slider = control("alpha1", 0.5, label="", info="", visible=True)
+    assert slider.preprocess(typed) == taken and slider.get_block_name() == "slider"
+    seed = control("seed", 7, label="", info="", visible=True)
+    assert seed.get_block_name() == "number"
+    assert (seed.preprocess(None), seed.preprocess(-4), seed.preprocess(12)) == (7, 0, 12)
+    for nothing in ("many", [1], {"a": 1}):
+        with pytest.raises(Exception):  # noqa: B017 - Gradio's own, of several kinds
+            slider.preprocess(nothing)
