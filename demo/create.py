@@ -25,7 +25,12 @@ from .text import Words, painter_texts, t, texts
 
 # The stamp counts changes in the browser; `note` raises it before the render of the same change reads it.
 _COUNT = "(stamp, live) => [window.scsaStamp = (window.scsaStamp || 0) + 1, live]"
-_READ = "(...values) => [...values.slice(0, -1), window.scsaStamp || 0]"
+# While an example or a kept result is on its way to the desk, the fields still hold what it replaces: a change of theirs is over.
+_READ = """(...values) => {
+  const leaving = Date.now() - (window.scsaPicked || 0) < 15000;
+  return [...values.slice(0, -1), leaving ? -1 : window.scsaStamp || 0];
+}"""
+_ARRIVED = "() => { window.scsaPicked = 0; }"
 # That a press is unanswered, for a page that is reloaded meanwhile (compare.js, painter_keep.js).
 _PRESS = "(...values) => { window.scsaPressed = true; return [...values.slice(0, -1), window.scsaStamp || 0]; }"
 # What the fields hold, those of closed drawers too, for what the browser keeps (painter_keep.js).
@@ -146,8 +151,9 @@ def build_create(desk: Desk, words: Words, stamp: gr.Number, links: LinkDesk, de
     resumed = MapTools(desk).wire(painter, components(RESUMED))
     seen(resumed.then, _RESUMED)
     resumed.then(desk.live, **following)
-    seen(gallery.pick(desk.pick, None, components(PICKED), **uploads).then)
-    back = wire_history(history, HistoryDesk(links), by_name)
+    arrived: dict[str, Any] = {**_QUIET, "js": _ARRIVED, "trigger_mode": "multiple"}
+    seen(gallery.pick(desk.pick, None, components(PICKED), **uploads).then(None, None, None, **arrived).then)
+    back = wire_history(history, HistoryDesk(links), by_name).then(None, None, None, **arrived)
     seen(back.then)
     back.then(desk.live, **following)  # paints the baseline beside it
     changed = models.input(desk.model, components(KNOBS), components(KNOBS), trigger_mode="always_last", **_QUIET)

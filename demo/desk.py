@@ -53,6 +53,12 @@ class Values:
     live: bool = True
     stamp: int = 0
 
+    @staticmethod
+    def is_past(values: Sequence[Any]) -> bool:
+        """Whether the browser says that the desk is just being replaced, so that these values are what it held before."""
+        stamp = named(INPUTS, values)["stamp"]
+        return isinstance(stamp, int | float) and stamp < 0
+
     @classmethod
     def of(cls, values: Sequence[Any]) -> Values:
         """From a handler's inputs, in the order of INPUTS."""
@@ -122,8 +128,9 @@ class Desk:
             self.place(session, self.examples[0])
 
     def place(self, session: Session, example: Example) -> View:
-        """Put an example on the desk: nothing is rendered."""
+        """Put an example on the desk: nothing is rendered, and what was asked of the desk before is not either."""
         session.drop()
+        session.answers(session.arrive(), always=True)
         files, knobs = example.files(publish), self.knobs_of(example)
         kept = session.view.kept
         session.view = View(
@@ -165,7 +172,8 @@ class Desk:
 
     async def live(self, request: gr.Request, *values: Any) -> AsyncIterator[Any]:
         """After a change. One that was refused is none: the browser keeps the picture that it had."""
-        if (Values.of(values).painter or {}).get("error"):
+        if Values.is_past(values) or (Values.of(values).painter or {}).get("error"):
+            yield in_order(SHOWN, {})
             return
         async for update in self._stream(Values.of(values), force=False, request=request):
             yield update

@@ -55,6 +55,7 @@ function refresh() {
     button.append(pictures, node("span", "ga-title", card.title), node("span", "ga-line", card.line));
     button.addEventListener("click", () => {
       mark(card.name);
+      window.scsaPicked = Date.now(); // until it is there (create.py)
       trigger("pick", { name: card.name });
     });
     const item = node("li", "ga-item");

@@ -150,7 +150,10 @@ class History {
       for (const [name, file] of Object.entries(files)) value[name] = fileRecord(file, await upload(file));
       props.value = value;
       // Spelled out: Gradio lets Python listen to event names it finds quoted in the script.
-      if (what === "restore") trigger("restore_result", {});
+      if (what === "restore") {
+        window.scsaPicked = Date.now(); // until it is there (create.py)
+        trigger("restore_result", {});
+      }
       else trigger("link_result", {});
     } catch {
       this.setBusy(false);

@@ -143,3 +143,28 @@ def test_a_number_beyond_an_end_is_that_end_and_an_empty_field_where_it_began(ty
     for nothing in ("many", [1], {"a": 1}):
         with pytest.raises(Exception):  # noqa: B017 - Gradio's own, of several kinds
             slider.preprocess(nothing)
+
+
+def test_what_the_fields_held_before_an_example_is_not_painted_after_it(desk):
+    """Leaving a field by pressing a card tells the change and the choice at once."""
+    one, other = desk.examples[0], desk.examples[1]
+    painter = one.painter_value(one.files(publish))
+    painter |= {side: painter[side] | {"picture": {"path": painter[side]["picture"]}} for side in ("content", "style")}
+    visitor = SimpleNamespace(session_hash="two")
+    session = desk.sessions.get("two")
+    view = desk.place(session, other)
+    past = asyncio.run(collected(desk.live(visitor, *values(painter=painter, alpha1=1.25, stamp=-1))))
+    assert past == [[gr.skip()] * len(SHOWN)] and session.view is view and session.run is None
+
+    async def overtaken():
+        """The change came first, and its pictures were still being read when the example was put on the desk."""
+        stream = desk.live(visitor, *values(painter=painter, alpha1=1.25))
+        first = asyncio.ensure_future(anext(stream))
+        await asyncio.sleep(0)
+        placed = desk.place(session, other)
+        answer = await first
+        await stream.aclose()
+        return placed, answer
+
+    placed, answer = asyncio.run(overtaken())
+    assert answer == [gr.skip()] * len(SHOWN) and session.view is placed and session.run is None
