@@ -162,7 +162,9 @@ def import_maps(value: Mapping[str, Any], side: str, files: Sequence[tuple[str, 
             new = {name: LabelMap.from_ids(m.ids, [legend.get(k, default_region(k)) for k in m.region_ids]) for name, m in new.items()}
         else:
             new = _into_legend(new, legend)
+    new = {name: _shaped(m, value.get(name) or {}) for name, m in new.items()}
     maps = {**old, **new}
+    legend = {k: r for k, r in legend.items() if r.id == 0 or given or not _vacated(r, old, maps)}
     kept = legend if len(new) < len(SIDES) or given else {k: r for k, r in legend.items() if k == 0}
     regions = {**kept, **{r.id: r for m in new.values() for r in m.regions}}
     links = links_of(value) if len(new) < len(SIDES) else {}
@@ -172,6 +174,18 @@ def import_maps(value: Mapping[str, Any], side: str, files: Sequence[tuple[str, 
         path_of(value, "content"), path_of(value, "style"), maps["content"], maps["style"], regions.values(),
         by="import", v=int(value.get("v") or 0), links=links,
     )  # fmt: skip
+
+
+def _shaped(m: LabelMap, side: Mapping[str, Any]) -> LabelMap:
+    """A map in the shape of the side's picture: of another one it would distort the picture under the brush."""
+    width, height = (n if isinstance(n, int) else 0 for n in (side.get("w"), side.get("h")))
+    return (fitted(m, (width, height)) or m) if width > 0 and height > 0 else m
+
+
+def _vacated(region: Region, old: Mapping[str, LabelMap | None], maps: Mapping[str, LabelMap | None]) -> bool:
+    """Whether new maps took the last pixels of a region that nobody gave a name."""
+    before, after = (any(m is not None and region.id in m.region_ids for m in each.values()) for each in (old, maps))
+    return before and not after and region.name == default_region(region.id).name
 
 
 def _region(record: Mapping[str, Any]) -> Region:

@@ -105,6 +105,7 @@ TEXT_KEYS: dict[str, str] = {
     "offer_auto": "Automatic maps for an earlier state are ready.",
     "apply": "Apply",
     "import_holds": "Map loaded: {regions} regions, {shared} shared.",
+    "import_same": "The map in the file is the one that is here.",
     "import_none_shared": "Nothing is shared yet: merge or link regions.",
     "import_keep": "Keep it",
     "import_undo": "Undo",

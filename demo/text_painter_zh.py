@@ -105,6 +105,7 @@ PAINTER_ZH: dict[str, str] = {
     "offer_auto": "针对较早状态的自动区域图已完成。",
     "apply": "应用",
     "import_holds": "已载入区域图：{regions} 个区域，{shared} 个共有。",
+    "import_same": "文件中的区域图与当前的相同。",
     "import_none_shared": "尚无共有区域：请合并或关联区域。",
     "import_keep": "保留",
     "import_undo": "撤销",

@@ -171,14 +171,14 @@ const Exchange = {
     for (const pane of this.panes) if (parts.length > 0) pane.ask.hidden = true;
     this.refresh();
     if (parts.length > 0 && !first) this.say(this.words.get("said_done", { step: this.step({ by: this.by }) }));
-    if (parts.length > 0 && this.by === "import") this.noteImport();
+    if (this.by === "import" && !first) this.noteImport(parts.length > 0);
     this.write(await this.pack());
     if (first) for (const each of this.helpers) each.begin?.();
     return true;
   },
 
   /** Maps came from files: say what they hold, with the way back beside it. */
-  noteImport() {
+  noteImport(changed) {
     const { words } = this;
     const counts = this.counts();
     const held = SIDES.map((name) => this.regions.map((region) => region.id).filter((id) => id !== 0 && counts[name][id] > 0));
@@ -192,7 +192,8 @@ const Exchange = {
       node.addEventListener("click", () => { this.notice.hidden = true; action(); });
       return node;
     };
-    this.notice.replaceChildren(el("span", "", {}, text), answer("import_keep", () => {}), answer("import_undo", () => this.undo()));
+    this.notice.replaceChildren(el("span", "", {}, changed ? text : words.get("import_same")),
+      ...(changed ? [answer("import_keep", () => {}), answer("import_undo", () => this.undo())] : [answer("dismiss", () => {})]));
     this.notice.hidden = false;
     this.say(text);
   },

@@ -153,3 +153,27 @@ def test_a_restored_map_takes_the_shape_of_another_picture():
     square = fitted(wide, (500, 500))
     assert square.size == (30, 30) and square.shares() == pytest.approx(wide.shares(), abs=0.01)
     assert fitted(None, (5, 5)) is None and fitted(wide, None) is wide
+
+
+def test_a_map_takes_the_shape_of_its_picture(tmp_path: Path) -> None:
+    """A map of another shape would squeeze the picture under the brush."""
+    square = np.repeat(np.array([1, 2], np.uint8), 15)[None].repeat(30, 0)
+    value = import_maps(value_of(HALVES, HALVES), "content", [index(tmp_path / "square.png", square)])
+    content, _ = to_label_maps(value)
+    assert content is not None and content.size[0] / content.size[1] == pytest.approx(40 / 30, rel=0.05)
+    assert np.unique(content.ids[:, : content.size[0] // 2 - 1]).tolist() == [1]
+    same, _ = to_label_maps(import_maps(value_of(HALVES, HALVES), "content", [index(tmp_path / "same.png", HALVES)]))
+    assert same is not None and np.array_equal(same.ids, HALVES)
+
+
+def test_regions_that_nobody_named_go_with_their_last_pixels(tmp_path: Path) -> None:
+    red = colours(tmp_path / "first_map.png", "#ff0000", "#00aa55")
+    first = import_maps(value_of(HALVES, HALVES), "content", [red])
+    made = {r["id"] for r in first["regions"]} - {0, 1, 2}
+    assert made
+    first["regions"] = [{**r, "name": "moor"} if r["id"] == min(made) else r for r in first["regions"]]
+    for side in ("content", "style"):
+        first[side]["picture"] = {"path": first[side]["picture"]}
+    second = import_maps(first, "content", [colours(tmp_path / "second_map.png", "#0000ff", "#808000")])
+    assert [r["name"] for r in second["regions"]].count("moor") == 1
+    assert len(second["regions"]) == 1 + 2 + 1 + 2  # Rest, the style's halves, the named one, the new map's two
