@@ -7,9 +7,13 @@ from .text import texts as _texts
 
 
 class Header(WebComponent):
-    """`lang`: the language shown. Event ``language`` with data {lang}. Theme and keys are the browser's own affair."""
+    """`lang`: the language shown. Event ``language`` with data {lang}. Theme and keys are the browser's own affair.
+
+    Its script brings the mending of Gradio's menus along: it is on every page, once.
+    """
 
     sheet, root = "header", "hd-root"
+    shared = ("menus.js",)
 
 
 def header_texts(lang: str) -> dict[str, str]:

@@ -20,7 +20,7 @@ TEXT: dict[str, tuple[str, str]] = {
         "Keys work while a picture or the result has the focus and no text field does.",
         "焦点在图片或结果上、且不在文本框中时，快捷键有效。",
     ),
-    "keys.tools": ("Brush, eraser, fill, lasso", "画笔、橡皮、填充、套索"),
+    "keys.tools": ("Brush, eraser, fill, lasso, select", "画笔、橡皮、填充、套索、选取"),
     "keys.regions": ("Choose a region (0 = Rest)", "选择区域（0 = 其余）"),
     "keys.size": ("Brush smaller, larger", "画笔变小、变大"),
     "keys.pick": ("Hold: pick the region under the pointer", "按住：拾取指针下的区域"),

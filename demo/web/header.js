@@ -2,7 +2,7 @@
 
 const root = element.querySelector(".hd-root");
 const KEYS = [
-  ["B E F L", "tools"], ["0 … 9", "regions"], ["[ ]", "size"], ["Alt", "pick"], ["H", "hide"], ["Ctrl Z · Ctrl Shift Z", "undo"],
+  ["B E F L S", "tools"], ["0 … 9", "regions"], ["[ ]", "size"], ["Alt", "pick"], ["H", "hide"], ["Ctrl Z · Ctrl Shift Z", "undo"],
   ["Ctrl + − 0", "zoom"], ["Space · Ctrl ← → ↑ ↓", "pan"], ["← → ↑ ↓", "crosshair"], ["Enter", "close"], [", .", "shape"], ["F2", "rename"], ["X", "swap"], ["M", "merge"],
   ["R", "render"], ["Esc", "cancel"], ["O", "flip"], ["← →", "divider"],
 ];

@@ -138,6 +138,56 @@ def test_another_example_restores_everything_without_rendering(studio):
     ]
 
 
+def test_a_card_pressed_from_within_a_field_shows_its_own_result(studio):
+    """Leaving the field tells a change of what the example replaces."""
+    page, first = studio.page, studio.shown()
+    page.locator("#gallery button").nth(1).click()
+    until(lambda: studio.shown() != first, studio.status)
+    wanted = studio.shown()
+    page.locator("#gallery button").first.click()
+    studio.until_shown(first)
+    field = page.locator("#knob-alpha1 input[type=number]")
+    for typed in (None, "1.3"):
+        field.click()
+        if typed:
+            field.fill(typed)
+        page.locator("#gallery button").nth(1).click()
+        studio.until_shown(wanted)
+        page.wait_for_timeout(2500)
+        studio.until_shown(wanted)
+        page.locator("#gallery button").first.click()
+        studio.until_shown(first)
+
+
+def test_a_number_beyond_its_end_and_an_empty_field_are_no_fault(studio):
+    page, first = studio.page, studio.shown()
+    field = page.locator("#knob-alpha1 input[type=number]")
+    field.fill("99")
+    field.press("Enter")
+    until(lambda: studio.shown() != first, studio.status)
+    field.fill("")
+    field.press("Enter")
+    page.wait_for_timeout(1000)  # the fixture looks for what Gradio would say in a corner
+
+
+def test_menus_close_when_left_by_tab_and_open_again_after_escape(studio):
+    page, lists = studio.page, studio.page.locator("[role=listbox]:visible")
+    page.locator("#knob-alpha2 input[type=range]").focus()
+    for _ in range(4):
+        page.keyboard.press("Tab")
+        page.wait_for_timeout(300)
+    assert lists.count() == 0
+    menu = page.locator("#knob-method input")
+    menu.click()
+    lists.first.wait_for()
+    page.keyboard.press("Escape")
+    lists.first.wait_for(state="hidden")
+    menu.click()
+    lists.first.wait_for()
+    lists.first.get_by_text("Baseline").click()
+    page.wait_for_function("document.querySelector('#knob-method input').value === 'Baseline'")
+
+
 def test_models_of_other_methods_come_and_go_without_a_fault(studio):
     """MAST and STROTSS have methods of their own; the latter waits for Render, whatever was being painted before."""
     page, first = studio.page, studio.shown()
