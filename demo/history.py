@@ -62,7 +62,7 @@ def entry(made: Made) -> dict[str, Any]:
         if name not in FIRST and acts(name, family.capabilities, request.method) and getattr(request.knobs, name) != getattr(usual, name)
     }
     facts = {
-        "settings": described(job.model, request.method, request.knobs, max(made.size)).to_dict(),
+        "settings": described(family, request.method, request.knobs, max(made.size)).to_dict(),
         "turned": turned, "seconds": made.seconds, "content": job.content_sha256, "style": job.style_sha256,
     }  # fmt: skip
     files = {"result": made.path, "content": job.content_path, "style": job.style_path}

@@ -83,8 +83,7 @@ class HistoryDesk:
             notes.append(Said("note.restored_model", {"model": kept.recipe.backbone, "used": engine.info(example.backbone).title}))
         if kept.recipe.maps_left_out:
             notes.append(Said("note.restored_no_maps"))
-        title = engine.info(kept.recipe.backbone).title
-        alt = described(title, kept.recipe.method, kept.recipe.knobs, max(kept.recipe.size))
+        alt = described(engine.info(kept.recipe.backbone), kept.recipe.method, kept.recipe.knobs, max(kept.recipe.size))
         session.view = replace(session.view, said=Said("status.restored"), alt=alt, previous=before, notes=tuple(notes))
         return in_order(PICKED, {**changes, **view_updates(session.view, None)})
 

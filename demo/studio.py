@@ -20,11 +20,11 @@ from PIL import Image
 
 from scsa_core import __version__
 from scsa_core.backbones import FAMILIES
-from scsa_core.backbones.base import Capabilities
+from scsa_core.backbones.base import BackboneInfo, Capabilities
 from scsa_core.engine import RenderRequest, RenderResult
 from scsa_core.errors import Cancelled, OutOfMemory, ScsaError
 from scsa_core.images import encode_png, working_size
-from scsa_core.knobs import SIZES, Knobs
+from scsa_core.knobs import SIZES, Knobs, Method
 from scsa_core.notes import Note
 from scsa_core.progress import CancelToken, Progress
 from scsa_core.recipe import KEY, MAX_READ, MAX_WRITE, Recipe
@@ -291,7 +291,7 @@ class Studio:
         knobs = job.request.knobs
         assert knobs is not None
         size, _ = working_size(job.request.content.size, knobs.size)
-        return {"result": path, "preview": preview, "alt": described(job.model, job.request.method, knobs, max(size))}
+        return {"result": path, "preview": preview, "alt": described(_family(job), job.request.method, knobs, max(size))}
 
     def _adopt(self, session: Session, job: Job) -> None:
         """Show the job's own pictures to compare with; a baseline of other pictures or another family goes."""
@@ -330,10 +330,10 @@ class Studio:
         return Made(job, path, size, f"{result.timings.get('total', 0.0):.1f}", "" if text is whole else whole)
 
 
-def described(model: str, method: str, knobs: Knobs, side: int) -> Said:
-    """A result's settings in words. model: its title. side: the long one, in pixels."""
-    args = {"model": model, "method": method, "size": side, "alpha1": f"{knobs.alpha1:g}", "alpha2": f"{knobs.alpha2:g}"}
-    return Said("compare.alt_plain" if method == "baseline" else "compare.alt_result", args)
+def described(family: BackboneInfo, method: Method, knobs: Knobs, side: int) -> Said:
+    """A result's settings in words: strengths where they do something. side: the long one, in pixels."""
+    args = {"model": family.title, "method": method, "size": side, "alpha1": f"{knobs.alpha1:g}", "alpha2": f"{knobs.alpha2:g}"}
+    return Said("compare.alt_result" if "alpha1" in family.capabilities.acting(method) else "compare.alt_plain", args)
 
 
 def _note(note: Note, job: Job) -> Said:
@@ -348,5 +348,9 @@ def _note(note: Note, job: Job) -> Said:
     return Said(f"note.{note.code}", {"names": names})
 
 
+def _family(job: Job) -> BackboneInfo:
+    return FAMILIES[job.request.backbone].info
+
+
 def _capabilities(job: Job) -> Capabilities:
-    return FAMILIES[job.request.backbone].info.capabilities
+    return _family(job).capabilities

@@ -25,7 +25,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from scsa_core.errors import ScsaError, StudyClosed, StudyFull, StudyUnknown
 
 from .faults import told
-from .text import texts
+from .text import LANGUAGES, t, texts
 
 if TYPE_CHECKING:
     from scsa_core.study.records import Progress
@@ -140,7 +140,8 @@ async def _results_words(request: Request) -> Response:
 
 async def _info(studies: Studies, request: Request) -> Response:
     study = request.path_params["study"]
-    words = texts(request.query_params.get("lang", "en"), "vote.")
+    lang = request.query_params.get("lang", "en")
+    words = texts(lang, "vote.")
     try:
         info = await run_in_threadpool(lambda: studies.store.info(study))
         free = await run_in_threadpool(lambda: studies.store.places_left(study))
@@ -149,10 +150,17 @@ async def _info(studies: Studies, request: Request) -> Response:
     d = info.design
     return _json(
         {
-            "state": info.state, "full": not free, "title": d.title, "question": d.question, "consent": d.consent, "end": d.end_text,
+            "state": info.state, "full": not free, "title": d.title, "question": _said("question", d.question, lang),
+            "consent": _said("consent", d.consent, lang), "end": _said("end", d.end_text, lang),
             "trials": d.trials, "ties": d.ties, "shown": d.shown, "texts": words,
         }
     )  # fmt: skip
+
+
+def _said(name: str, text: str, lang: str) -> str:
+    """A text of the study; one that its maker left as it was, in the participant's language."""
+    key = f"study.{name}_default"
+    return t(key, lang) if text in {t(key, each) for each in LANGUAGES} else text
 
 
 async def _start(studies: Studies, request: Request) -> Response:
