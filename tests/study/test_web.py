@@ -121,3 +121,15 @@ def test_a_database_that_cannot_be_opened_is_a_friendly_line(tmp_path):
     client = TestClient(Starlette(routes=routes(Studies(tmp_path / "file"))))
     answer = client.get("/vote/api/whatever-it-is")
     assert answer.status_code == 503 and answer.json()["error"] == "unavailable" and answer.json()["reference"]
+
+
+def test_texts_that_nobody_changed_are_in_the_participants_language(client, studies):
+    usual = {name: TEXT[f"study.{key}_default"] for name, key in (("question", "question"), ("consent", "consent"), ("end_text", "end"))}
+    found = studies.store.create(design(**{name: english for name, (english, _) in usual.items()}), pairs())
+    studies.store.publish(*found)
+    for position, lang in enumerate(("en", "zh")):
+        info = client.get(f"/vote/api/{found[0]}?lang={lang}").json()
+        assert (info["question"], info["consent"], info["end"]) == tuple(texts[position] for texts in usual.values())
+    own = studies.store.create(design(question="Which sky?"), pairs())
+    studies.store.publish(*own)
+    assert client.get(f"/vote/api/{own[0]}?lang=zh").json()["question"] == "Which sky?"

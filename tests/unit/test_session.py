@@ -413,3 +413,12 @@ def test_notes_of_settings_that_came_back_stay_beside_those_of_the_render(files)
     desk = studio(FakeEngine(), files)
     assert [n.key for n in asyncio.run(follow(desk, session, job))[-1].notes] == ["note.restored_both"]
     assert asyncio.run(follow(desk, session, lambda: job(0.9), stamp=2))[-1].notes == ()
+
+
+def test_a_result_is_described_by_the_strengths_that_did_something():
+    from demo.studio import described
+    from scsa_core.backbones import FAMILIES
+
+    said = {name: described(FAMILIES[name].info, method, Knobs(), 512) for name, method in (("lite", "scsa"), ("mast", "regions"))}
+    assert (said["lite"].key, said["mast"].key) == ("compare.alt_result", "compare.alt_plain")
+    assert described(FAMILIES["lite"].info, "baseline", Knobs(), 512).key == "compare.alt_plain"
