@@ -36,26 +36,35 @@ own texture on a painting looks like dust. The lines are those of the guided fil
     weights = torch.tensor(_LUMA, dtype=full.dtype, device=full.device).view(1, 3, 1, 1)
     light = (content.to(full) * weights).sum(1, keepdim=True)
     painted = painted.to(full)
-    fine = (full * weights).sum(1, keepdim=True) - _scaled(light, size)
+    checkpoint()
+    fine = torch.einsum("bchw,c->bhw", full, weights.flatten())[:, None]
+    checkpoint()
+    fine -= _scaled(light, size)
     checkpoint()
     grain = F.interpolate(fine * fine, size=light.shape[2:], mode="area")
-    slopes = _slopes(light, painted, GRAIN * _mean(grain))
-    checkpoint()
-    made = _scaled(painted, size)
-    checkpoint()
+    slopes = _slopes(light, painted, GRAIN * _mean(grain), checkpoint)
+    made = torch.empty_like(full)
     for channel in range(3):
-        wide = F.interpolate(slopes[:, channel : channel + 1], size=size, mode="bilinear", align_corners=False)
-        made[:, channel : channel + 1].addcmul_(wide, fine)
+        one = slice(channel, channel + 1)
+        made[:, one] = _scaled(painted[:, one], size)
+        checkpoint()
+        made[:, one].addcmul_(F.interpolate(slopes[:, one], size=size, mode="bilinear", align_corners=False), fine)
         checkpoint()
     return made
 
 
-def _slopes(light: Tensor, painted: Tensor, grain: Tensor) -> Tensor:
+def _slopes(light: Tensor, painted: Tensor, grain: Tensor, checkpoint: Callable[[], None]) -> Tensor:
     """(1, 1, h, w), (1, 3, h, w) -> (1, 3, h, w): of the line from lightness to each colour, in -1..1. grain flattens them."""
-    mean_light, mean_painted = _mean(light), _mean(painted)
-    variance = _mean(light * light) - mean_light * mean_light
-    together = _mean(light * painted) - mean_light * mean_painted
-    return _mean(together / (variance.clamp_min(0) + grain + FLAT)).clamp(-1, 1)
+    mean_light = _mean(light)
+    spread = (_mean(light * light) - mean_light * mean_light).clamp_min(0) + grain + FLAT
+    checkpoint()
+    slopes = []
+    for colour in torch.split(painted, 1, 1):
+        together = _mean(light * colour) - mean_light * _mean(colour)
+        checkpoint()
+        slopes.append(_mean(together / spread).clamp(-1, 1))
+        checkpoint()
+    return torch.cat(slopes, 1)
 
 
 def _mean(x: Tensor) -> Tensor:

@@ -290,7 +290,10 @@ class Engine:
             content = partial(self._picture, request, "content", out)
             if out is not plan:
                 (width, height), small = plan.content_size, self._picture(request, "content", plan)
-                painted = transfer_detail(painted[..., :height, :width], small[..., :height, :width], content(), run.checkpoint)
+                run.checkpoint()
+                full = content()
+                run.checkpoint()
+                painted = transfer_detail(painted[..., :height, :width], small[..., :height, :width], full, run.checkpoint)
                 warnings = [*warnings, _enlarged(model.info, plan)]
             if knobs.keep_colours:
                 painted = keep_colours(painted, content(), knobs.keep_colours, run.checkpoint)
