@@ -9,8 +9,10 @@ from torch import Tensor
 
 from scsa_core.transfer import upload
 
-# ITU-R BT.601 luma and the two colour differences, for RGB in 0..1.
-_TO_YUV = torch.tensor([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]])
+LUMA = (0.299, 0.587, 0.114)
+"""Of RGB, after ITU-R BT.601."""
+# Luma and the two colour differences, for RGB in 0..1.
+_TO_YUV = torch.tensor([LUMA, [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]])
 PIXELS = 1 << 20  # of a piece
 _TO_RGB = torch.linalg.inv(_TO_YUV)
 

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from scsa_core.attention import Links
 from scsa_core.backbones.base import Checkpoint, no_checkpoint
+from scsa_core.boxes import box_mean
 from scsa_core.counting import present
 from scsa_core.parts import Parts
 from scsa_core.transfer import upload
@@ -72,11 +73,9 @@ def _shares(labels: Tensor, regions: Sequence[Sequence[int]], factor: int, feath
         mask = F.avg_pool2d(mask, factor)
     if feather <= 0:
         return mask
-    width = 2 * feather + 1
     for _ in range(2):  # twice a box is nearly a triangle: no visible edge
         checkpoint()
-        mask = F.avg_pool2d(F.pad(mask, (0, 0, feather, feather), mode="replicate"), (width, 1), stride=1)
-        mask = F.avg_pool2d(F.pad(mask, (feather, feather, 0, 0), mode="replicate"), (1, width), stride=1)
+        mask = box_mean(mask, feather)
     return mask
 
 
