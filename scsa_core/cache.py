@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from scsa_core.errors import ScsaError
-from scsa_core.memory import total_memory
+from scsa_core.memory import given_bytes, total_memory
 
 VARIABLE = "SCSA_STAGES_MB"
 LEAST, SHARE, MOST = 1_500_000_000, 8, 6_000_000_000
@@ -46,11 +44,9 @@ def bound(on_processor: bool = True) -> int:
     What both pictures of 2048 pixels leave behind needs more than LEAST. on_processor: its entries lie in the
     machine's own memory; a GPU's is left to the models. Raises ScsaError for what is no number.
     """
-    given = os.environ.get(VARIABLE, "").strip()
-    if given and not given.isdecimal():
-        raise ScsaError(f"{VARIABLE} is {given!r}", hint="Set it to a number of megabytes.")
-    if given:
-        return int(given) * 1_000_000
+    given = given_bytes(VARIABLE)
+    if given is not None:
+        return given
     return max(LEAST, min(MOST, total_memory() // SHARE)) if on_processor else LEAST
 
 

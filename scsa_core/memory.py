@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import os
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
@@ -11,6 +12,8 @@ from functools import lru_cache
 from pathlib import Path
 
 import psutil
+
+from scsa_core.errors import ScsaError
 
 # What a container's memory is limited to, by version 2 and version 1 of control groups.
 _LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
@@ -45,6 +48,14 @@ def total_memory(limits: Iterable[Path] = _LIMITS) -> int:
         with suppress(OSError, ValueError):  # not Linux, not in a container, or "max"
             found = min(found, int(path.read_text()))
     return int(found)
+
+
+def given_bytes(variable: str) -> int | None:
+    """What a variable of the environment sets in megabytes, None where it is not set. Raises ScsaError for what is no number."""
+    given = os.environ.get(variable, "").strip()
+    if given and not given.isdecimal():
+        raise ScsaError(f"{variable} is {given!r}", hint="Set it to a number of megabytes.")
+    return int(given) * 1_000_000 if given else None
 
 
 def give_back() -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -11,8 +10,7 @@ import torch
 from torch import nn
 
 from scsa_core.backbones.base import Backbone
-from scsa_core.errors import ScsaError
-from scsa_core.memory import total_memory
+from scsa_core.memory import given_bytes, total_memory
 
 VARIABLE = "SCSA_MODELS_MB"
 SHARE = 0.5  # of the memory there is: renders need the rest
@@ -72,9 +70,7 @@ def _networks(owner: object, depth: int = 2) -> Iterator[nn.Module]:
 
 def budget(device: torch.device) -> int:
     """Bytes: SCSA_MODELS_MB, or half of what the GPU or this machine has. Raises ScsaError for what is no number."""
-    given = os.environ.get(VARIABLE, "").strip()
-    if given and not given.isdecimal():
-        raise ScsaError(f"{VARIABLE} is {given!r}", hint="Set it to a number of megabytes.")
-    if given:
-        return int(given) * 1_000_000
+    given = given_bytes(VARIABLE)
+    if given is not None:
+        return given
     return int(SHARE * (torch.cuda.get_device_properties(device).total_memory if device.type == "cuda" else total_memory()))
