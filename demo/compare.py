@@ -16,7 +16,7 @@ from typing import Any
 from gradio.data_classes import FileData, GradioModel
 
 from .component import ModelComponent, WebComponent
-from .text import region_names
+from .text import painter_texts, region_names
 from .text import texts as _texts
 
 PICTURES = ("result", "baseline", "content", "style", "previous", "kept")
@@ -57,6 +57,7 @@ class Notes(WebComponent):
     """`items`: {error: {what, kept, do, reference} | None, notes: [{key, args}]}; nothing is shown where both are empty."""
 
     sheet, root = "notes", "nt-root"
+    shared = ("names.js",)
 
 
 def compare_texts(lang: str) -> dict[str, str]:
@@ -66,4 +67,5 @@ def compare_texts(lang: str) -> dict[str, str]:
 
 def notes_texts(lang: str) -> dict[str, str]:
     """The words of notes and errors."""
-    return {**_texts(lang, "note.", "error."), **region_names(lang)}
+    of_regions = {key: painter_texts(lang)[key] for key in ("region_n", "rest")}
+    return {**_texts(lang, "note.", "error."), **of_regions, **region_names(lang)}

@@ -97,6 +97,7 @@ class Grid(ModelComponent):
     """`items`: see `Sheets.items`. Events: ``paint`` {cells: [[family, method], …]}, ``stop``, ``open`` {family, method}."""
 
     sheet, root, data_model = "grid", "gd-root", GridModel
+    shared = ("names.js",)
 
 
 def grid_texts(lang: str) -> dict[str, str]:

@@ -107,6 +107,7 @@ class Models(WebComponent):
     """The list. `items`: one dict a family (see `Shelf.items`). Events ``fetch`` {family, file}, ``stop`` {family}, ``look``."""
 
     sheet, root = "models", "mo-root"
+    shared = ("names.js",)
 
 
 def models_texts(lang: str) -> dict[str, str]:

@@ -70,6 +70,7 @@ SIDES = ("content", "style")
 _SCRIPTS = (
     "element.js",
     "kept.js",
+    "names.js",
     "painter_state.js",
     "painter_shape.js",
     "painter_png.js",

@@ -208,8 +208,6 @@ TEXT: dict[str, tuple[str, str]] = {
         "{names}只在内容中：将使用整张风格图片。",
     ),
     "note.style_only": ("Not used from the style: {names}.", "风格中未使用：{names}。"),
-    "note.region": ("Region {n}", "区域 {n}"),
-    "note.rest": ("Rest", "其余"),
     "note.no_shared_region": (
         "The maps share no region, so every part uses the whole style picture. Paint the same region in both.",
         "两张区域图没有共同区域，因此每部分都使用整张风格图片。请在两张图中绘制相同的区域。",

@@ -21,9 +21,6 @@ function node(tag, className, ...children) {
   return made;
 }
 
-/** A family's title, in the page's language where it has words. */
-function titleOf(family) { return props.texts?.[`family.${family.name}.title`] ?? family.title; }
-
 function wanted(family, method) { return family.cells[method].able && (turned.get(`${family.name} ${method}`) ?? !family.slow); }
 
 function chosen() {
@@ -40,7 +37,7 @@ function address(family, method) {
 
 function cellNode(family, method) {
   const cell = family.cells[method];
-  const name = `${titleOf(family)}, ${word(`method.${method}`)}`;
+  const name = `${familyTitle(family, props.texts ?? {})}, ${word(`method.${method}`)}`;
   const made = node("div", "gd-cell");
   made.dataset.state = cell.state;
   made.dataset.cell = `${family.name} ${method}`;
@@ -122,7 +119,7 @@ function refresh() {
   const focused = document.activeElement?.closest?.(".gd-cell")?.dataset.cell;
   const part = document.activeElement?.className;
   list.replaceChildren(...(props.items?.families ?? []).map((family) => {
-    const row = node("section", "gd-family", node("h3", "gd-title", titleOf(family), family.ready ? "" : node("span", "gd-chip", said(family.chip))));
+    const row = node("section", "gd-family", node("h3", "gd-title", familyTitle(family, props.texts ?? {}), family.ready ? "" : node("span", "gd-chip", said(family.chip))));
     row.dataset.name = family.name;
     row.append(node("div", "gd-cells", ...family.methods.map((method) => cellNode(family, method))));
     return row;

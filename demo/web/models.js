@@ -24,9 +24,6 @@ function link(address, text) {
   return made;
 }
 
-/** Its title, in the page's language where it has words. */
-function titleOf(model) { return props.texts?.[`family.${model.name}.title`] ?? model.title; }
-
 function button(className, text, action) {
   const made = node("button", `mo-button ${className}`, text);
   made.type = "button";
@@ -41,7 +38,7 @@ function bar(model) {
   const meter = node("progress", "mo-meter");
   meter.max = 1;
   meter.value = model.busy.fraction;
-  meter.setAttribute("aria-label", word("models.progress", { model: titleOf(model) }));
+  meter.setAttribute("aria-label", word("models.progress", { model: familyTitle(model, props.texts ?? {}) }));
   const stop = button("mo-stop", word(model.busy.stopping ? "models.stopping" : "models.stop"), () => trigger("stop", { family: model.name }));
   stop.disabled = model.busy.stopping;
   return node("div", "mo-busy", meter, node("span", "mo-small", said(model.busy.said)), stop);
@@ -62,7 +59,7 @@ function files(model) {
 }
 
 function card(model) {
-  const head = node("div", "mo-head", node("h3", "mo-title", titleOf(model)), node("span", "mo-chip", said(model.chip)));
+  const head = node("div", "mo-head", node("h3", "mo-title", familyTitle(model, props.texts ?? {})), node("span", "mo-chip", said(model.chip)));
   const made = node("li", "mo-card", head);
   made.dataset.name = model.name;
   made.dataset.status = model.status;

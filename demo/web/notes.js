@@ -7,13 +7,9 @@ function word(key, values = {}) {
   return text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
 }
 
-/** Names of regions, a list in one string: those that came with the page are said in its language. */
+/** Names of regions, a list in one string. */
 function shown(names) {
-  const one = (name) => {
-    const given = /^Region (\d{1,3})$/.exec(name);
-    return given ? word("note.region", { n: given[1] }) : name === "Rest" ? word("note.rest") : props.texts?.[`name.${name}`] ?? name;
-  };
-  return String(names).split(", ").map(one).join(", ");
+  return String(names).split(", ").map((name) => regionName(name, props.texts ?? {})).join(", ");
 }
 
 function line(className, text) {

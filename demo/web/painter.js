@@ -116,13 +116,7 @@ class Painter {
   handler(tool = this.tool) { return this.helpers.find((each) => each.tool === tool) ?? null; }
   regionOf(id) { return this.regions.find((region) => region.id === id) ?? null; }
   /** A region's name as it is shown: one that came with the page is said in its language. */
-  nameOf(id) {
-    const name = this.regionOf(id)?.name;
-    const given = /^Region (\d{1,3})$/.exec(name ?? "");
-    if (given) return this.words.get("region_n", { n: given[1] });
-    if (name === REST && id === 0) return this.words.get("rest");
-    return this.words.texts[`name.${name}`] ?? name ?? String(id);
-  }
+  nameOf(id) { return regionName(this.regionOf(id)?.name ?? String(id), this.words.texts); }
   colourOf(id) { return this.regionOf(id)?.colour ?? PALETTE[0]; }
 
   counts() {
@@ -380,9 +374,8 @@ class Painter {
     const free = freeIds(this.regions);
     const made = splitParts(ids, w, h, id, free);
     if (made.length === 0) return this.say(this.words.get(free.length === 0 ? "full_legend" : "said_one_part"));
-    const source = this.regionOf(id);
     const used = new Set(this.regions.map((region) => region.name));
-    const regions = made.map((each, k) => ({ id: each, name: partName(this.nameOf(source.id), k + 2, used), colour: paletteColour(each) }));
+    const regions = made.map((each, k) => ({ id: each, name: partName(this.nameOf(id), k + 2, used), colour: paletteColour(each) }));
     this.commitIds("split", [[name, before]], [this.legendPart({
       regions: [...this.regions, ...regions].sort((a, b) => a.id - b.id), links: splitLinks(this.links, name, id, made),
     })]);
