@@ -13,10 +13,9 @@ import dataclasses
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -42,17 +41,13 @@ from scsa_core.plan import REFERENCE_SIZE, Plan, attended, encoding, megapixels,
 from scsa_core.progress import CancelToken, Progress, ProgressCallback
 from scsa_core.request import RenderRequest, RenderResult
 from scsa_core.resident import Resident, budget
+from scsa_core.run import Run
 from scsa_core.transfer import upload
 
 TIDY_SECONDS = 5.0
 TIDY_ABOVE = 0.6  # megapixels
 
 __all__ = ["BackboneState", "Engine", "RenderRequest", "RenderResult"]
-
-# Share of a cold render that is done when a stage starts (measured at 512 px, rounded).
-_DONE_AT_START = {
-    "load_model": 0.0, "encode_content": 0.05, "encode_style": 0.25, "encode_maps": 0.45, "match": 0.75, "paint": 0.8, "finish": 0.97,
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -63,49 +58,6 @@ class BackboneState:
     ready: bool
     reason: str = ""
     hint: str = ""
-
-
-class _Run:
-    """Progress, cancellation and the clock of one render."""
-
-    def __init__(
-        self, progress: ProgressCallback | None, cancel: CancelToken | None, timeline: Mapping[str, float], size: tuple[int, int]
-    ) -> None:
-        self._progress, self._cancel, self._size = progress, cancel, size
-        self._starts = _DONE_AT_START | dict(timeline)
-        self._stage, self._part = "load_model", (0, 1)
-        self.timings: dict[str, float] = {}
-        self.started = 0.0  # of the current stage
-        self.reused = False  # whether the current stage took something from the cache
-        self.cold = False  # whether a picture had to be encoded
-
-    def checkpoint(self, fraction: float | None = None, picture: Tensor | None = None) -> None:
-        """What families call between pieces of work: see `backbones.base.Checkpoint`."""
-        if self._cancel is not None:
-            self._cancel.checkpoint()
-        if fraction is None or self._progress is None:
-            return
-        start = self._starts[self._stage]
-        end = min((x for x in (*self._starts.values(), 1.0) if x > start), default=1.0)
-        shown = None if picture is None else images.to_image(picture, self._size)
-        part, parts = self._part
-        self._progress(Progress(self._stage, start + (part + fraction) / parts * (end - start), shown))
-
-    def part(self, part: int, parts: int) -> None:
-        """The work that follows is one of several equal parts of the stage."""
-        self._part = (part, parts)
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        self.checkpoint()
-        if self._progress is not None:
-            self._progress(Progress(name, self._starts[name]))
-        self._stage, self._part = name, (0, 1)
-        self.started, self.reused = time.perf_counter(), False
-        try:
-            yield
-        finally:
-            self.timings[name] = self.timings.get(name, 0.0) + time.perf_counter() - self.started
 
 
 class Engine:
@@ -171,7 +123,7 @@ class Engine:
         self._check(request)
         capabilities = self.info(request.backbone).capabilities
         plan = Plan.of(request, capabilities)
-        run = _Run(progress, cancel, capabilities.timeline, plan.content_size)
+        run = Run(progress, cancel, capabilities.timeline, plan.content_size)
         while not self._computing.acquire(timeout=0.05):
             run.checkpoint()
         try:
@@ -261,7 +213,7 @@ class Engine:
         if request.reference and request.map_pictures is None and request.method != "baseline":
             raise LabelError("the reference's preprocessing needs both colour maps", hint="Give a content map and a style map.")
 
-    def _render(self, request: RenderRequest, plan: Plan, run: _Run) -> tuple[Image.Image, list[Note], str]:
+    def _render(self, request: RenderRequest, plan: Plan, run: Run) -> tuple[Image.Image, list[Note], str]:
         knobs = request.knobs
         assert knobs is not None
         with run.stage("load_model"):
@@ -272,8 +224,9 @@ class Engine:
         if maps is None and request.method != "baseline":
             maps = (_ONE_REGION, _ONE_REGION)
             warnings = [Note("no_maps", "No maps were given: each picture is one region.")]
+        alone = Pairing(request.links or {}).left_alone(maps[0]) if maps else ()
         if maps is not None and request.method != "baseline" and not request.reference:
-            alone = Pairing(request.links or {}).left_alone(maps[0])  # of pixels, however few
+            # What is left as it is is a matter of pixels, however few.
             warnings = [*warnings, *too_small(*maps, self._vanishing(maps, plan).difference(alone))]
         painted = self._cache.get(keys["paint"])
         if painted is None:
@@ -287,17 +240,17 @@ class Engine:
             self._cache.put(keys["paint"], painted, painted.nbytes)
         with run.stage("finish"):
             out = plan.enlarged()
-            content = partial(self._picture, request, "content", out)
+            content = lru_cache(maxsize=1)(partial(self._picture, request, "content", out))
             if out is not plan:
                 (width, height), small = plan.content_size, self._picture(request, "content", plan)
                 run.checkpoint()
-                full = content()
+                content()
                 run.checkpoint()
-                painted = transfer_detail(painted[..., :height, :width], small[..., :height, :width], full, run.checkpoint)
+                painted = transfer_detail(painted[..., :height, :width], small[..., :height, :width], content(), run.checkpoint)
                 warnings = [*warnings, _enlarged(model.info, plan)]
             if knobs.keep_colours:
                 painted = keep_colours(painted, content(), knobs.keep_colours, run.checkpoint)
-            if maps is not None and (alone := Pairing(request.links or {}).left_alone(maps[0])):
+            if maps is not None and alone:
                 labels = _labels(maps[0], out.content_size, out.content_padded)
                 painted = leave_as_it_is(painted, content(), labels, alone, knobs.soft_borders)
             image = images.to_image(painted, out.content_size)
@@ -312,7 +265,7 @@ class Engine:
         return found
 
     def _prepare(
-        self, request: RenderRequest, model: Backbone, plan: Plan, keys: dict[str, str], maps: tuple[LabelMap, LabelMap] | None, run: _Run
+        self, request: RenderRequest, model: Backbone, plan: Plan, keys: dict[str, str], maps: tuple[LabelMap, LabelMap] | None, run: Run
     ) -> Any:
         knobs = request.knobs
         assert knobs is not None
@@ -362,7 +315,7 @@ class Engine:
         self._cache.put(keys["match"], prepared, prepared.nbytes)
         return prepared
 
-    def _tidy(self, plan: Plan, run: _Run) -> None:
+    def _tidy(self, plan: Plan, run: Run) -> None:
         """Return freed memory to the system: in a cold render, in a large one, or when that was not done for a while.
 
         Pages that are given back must be had again: in the quick renders that follow a knob or a
@@ -373,7 +326,7 @@ class Engine:
             give_back()
             self._tidied = time.monotonic()
 
-    def _cached(self, key: str, make: Callable[[], Mapping[str, Tensor]], run: _Run) -> Mapping[str, Tensor]:
+    def _cached(self, key: str, make: Callable[[], Mapping[str, Tensor]], run: Run) -> Mapping[str, Tensor]:
         run.reused = run.reused or key in self._cache
         found: Mapping[str, Tensor] = self._cache.get_or_make(key, make, lambda f: sum(t.nbytes for t in f.values()))
         return found
@@ -386,7 +339,7 @@ class Engine:
         return upload(images.to_tensor(picture, size, padded), self.device)
 
     def _encode_map(
-        self, key: str, request: RenderRequest, model: Backbone, plan: Plan, m: LabelMap, which: str, run: _Run
+        self, key: str, request: RenderRequest, model: Backbone, plan: Plan, m: LabelMap, which: str, run: Run
     ) -> Mapping[str, Tensor]:
         size, padded = plan.sizes(which)
 
@@ -407,7 +360,7 @@ class Engine:
         assert request.knobs is not None
         return (request.backbone, stage, *encoding(request.knobs, self.info(request.backbone).capabilities).items())
 
-    def _measure(self, request: RenderRequest, stage: str, run: _Run, *sizes: tuple[int, int]) -> None:
+    def _measure(self, request: RenderRequest, stage: str, run: Run, *sizes: tuple[int, int]) -> None:
         """Remember the speed of a stage that was computed whole."""
         if run.reused:
             return
@@ -432,7 +385,7 @@ def _map_picture(request: RenderRequest, which: str) -> Image.Image:
 
 
 def _encode(
-    request: RenderRequest, model: Backbone, plan: Plan, picture: Callable[[], Tensor], role: str, run: _Run
+    request: RenderRequest, model: Backbone, plan: Plan, picture: Callable[[], Tensor], role: str, run: Run
 ) -> Mapping[str, Tensor]:
     assert request.knobs is not None
     extra: dict[str, Any] = encoding(request.knobs, plan.capabilities)
