@@ -178,8 +178,10 @@ def import_maps(value: Mapping[str, Any], side: str, files: Sequence[tuple[str, 
 
 def _shaped(m: LabelMap, side: Mapping[str, Any]) -> LabelMap:
     """A map in the shape of the side's picture: of another one it would distort the picture under the brush."""
-    width, height = (n if isinstance(n, int) else 0 for n in (side.get("w"), side.get("h")))
-    return (fitted(m, (width, height)) or m) if width > 0 and height > 0 else m
+    width, height = side.get("w"), side.get("h")
+    found = fitted(m, (width, height) if width and height else None)
+    assert found is not None
+    return found
 
 
 def _vacated(region: Region, old: Mapping[str, LabelMap | None], maps: Mapping[str, LabelMap | None]) -> bool:

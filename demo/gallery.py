@@ -22,7 +22,7 @@ from scsa_core.labels import LabelMap, Region, default_region, read_maps
 from .component import ModelComponent
 from .painter import from_label_maps
 from .text import language
-from .words import EXAMPLE_ZH
+from .words_examples import EXAMPLE_ZH
 
 log = logging.getLogger("scsa.demo")
 

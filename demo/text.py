@@ -17,7 +17,8 @@ from scsa_core.memory import ran_out
 
 from .painter_text import TEXT_KEYS
 from .text_painter_zh import PAINTER_ZH
-from .words import REGION_ZH, TEXT
+from .words import TEXT
+from .words_examples import REGION_ZH
 
 Lang = Literal["en", "zh"]
 LANGUAGES: tuple[Lang, ...] = ("en", "zh")

@@ -2,12 +2,11 @@
 
 import pytest
 
-from demo import words
 from demo.gallery import load_examples
 from demo.painter_text import TEXT_KEYS
 from demo.settings import Settings
 from demo.text import PAINTER_ZH, TEXT, Said, error_words, language, region_names, t, texts
-from demo.words import REGION_ZH
+from demo.words_examples import EXAMPLE_ZH, REGION_ZH
 from scsa_core import errors
 from scsa_core.progress import STAGES
 
@@ -23,7 +22,7 @@ def test_every_key_has_both_languages_with_the_same_fields():
 
 def test_the_painter_is_translated_whole():
     assert set(PAINTER_ZH) == set(TEXT_KEYS)
-    assert words.EXAMPLE_ZH
+    assert EXAMPLE_ZH
 
 
 def test_regions_of_the_examples_have_names_in_chinese():
