@@ -156,6 +156,7 @@ class Shelf:
             "size": Said("models.size" if file.size is not None else "models.size_about", size).to_dict(),
             "here": here,
             "wanted": file in state.missing,
+            "spare": file.optional,
             "folder": str(file.target.parent).replace(f"{ROOT}/", ""),
             "fetch": self.may_fetch and file.fetchable and not here,
             "direct": file.fetchable,

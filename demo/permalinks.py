@@ -20,6 +20,7 @@ from .kept import KeptRenders, usable
 from .knobs import in_order
 from .session import Job
 from .settings import Settings
+from .studio import described
 from .text import Said, Words, t
 
 log = logging.getLogger("scsa.demo")
@@ -90,7 +91,8 @@ class LinkDesk:
         notes = [Said("note.link_opened", {"date": _date(kept.expires)})]
         if example.backbone != kept.example.backbone:
             notes.append(Said("note.restored_model", {"model": kept.example.backbone, "used": engine.info(example.backbone).title}))
-        session.view = replace(session.view, said=Said("status.linked"), notes=tuple(notes))
+        alt = described(engine.info(kept.example.backbone), kept.example.method, self.desk.knobs_of(kept.example), max(example.size))
+        session.view = replace(session.view, said=Said("status.linked"), alt=alt, notes=tuple(notes))
         return in_order(PICKED, {**changes, **view_updates(session.view, None)})
 
 

@@ -396,6 +396,7 @@ TEXT: dict[str, tuple[str, str]] = {
     "models.file_here": ("here", "已有"),
     "models.file_not": ("not here", "缺少"),
     "models.file_hand": ("not here, no direct link", "缺少，且无直接链接"),
+    "models.file_spare": ("not needed for painting", "绘制时不需要"),
     "models.source": ("source", "来源"),
     "models.licence": ("Licence: {licence}", "许可：{licence}"),
     "models.as_it_is": ("{text}", "{text}"),

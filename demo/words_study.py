@@ -102,7 +102,7 @@ STUDY_TEXT: dict[str, tuple[str, str]] = {
     "vote.loading": ("One moment …", "请稍候 …"),
     "vote.preview": ("Preview: answers given here are not counted.", "预览：此处的回答不计入结果。"),
     "vote.about": (
-        "{trials} comparisons, about {minutes} minutes. You may stop at any time; this browser remembers where you were.",
+        "{trials} comparisons, about {minutes} min. You may stop at any time; this browser remembers where you were.",
         "共 {trials} 次比较，约 {minutes} 分钟。您可以随时停止；此浏览器会记住您的进度。",
     ),
     "vote.stored": (

@@ -48,7 +48,8 @@ function files(model) {
   const list = node("ul", "mo-files");
   for (const file of model.files) {
     const state = word(file.here ? "models.file_here" : file.direct ? "models.file_not" : "models.file_hand");
-    const item = node("li", file.here ? "mo-file mo-here" : "mo-file", node("code", "", file.name), node("span", "mo-small", `${said(file.size)} · ${state}`));
+    const known = [said(file.size), state, ...(file.spare ? [word("models.file_spare")] : [])].join(" · ");
+    const item = node("li", file.here ? "mo-file mo-here" : "mo-file", node("code", "", file.name), node("span", "mo-small", known));
     if (!file.here) item.append(link(file.page, word("models.source")));
     if (file.fetch && !file.wanted && !model.busy) {
       item.append(button("mo-minor", word("models.fetch_this"), () => trigger("fetch", { family: model.name, file: file.name })));

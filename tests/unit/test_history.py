@@ -158,6 +158,10 @@ def test_a_result_of_the_history_becomes_one_link_that_opens(desk, links, files)
     assert len(first["linked"]["until"]) == 10
     kept = links.kept.open(first["linked"]["path"].removeprefix("?r="))
     assert kept.example.knobs["keep_colours"] == 0.3 and kept.example.content_map.digest() == HALVES.digest()
+    guest = SimpleNamespace(session_hash="guest", client=visitor.client, headers={})
+    links.open(first["linked"]["path"].removeprefix("?r="), guest)
+    described = desk.sessions.get("guest").view.alt.in_("en")
+    assert "α₁ 0.55" in described and "example" not in described  # what it shows, not where it came from
     refused, notes = history.link({"mark": "x"}, visitor)
     assert refused["linked"] == {"mark": "x"} and notes["items"]["error"]
 

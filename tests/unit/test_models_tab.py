@@ -75,6 +75,13 @@ def test_every_family_says_its_state(engine):
     assert "112" in found["sanet"].choice("en")
 
 
+def test_a_file_that_painting_does_without_is_told_apart(engine):
+    shelf = Shelf(engine, may_fetch=True)
+    spare = {name: [f["name"] for f in item(shelf, name)["files"] if f["spare"]] for name in ("sanet", "stytr2")}
+    assert spare == {"sanet": [], "stytr2": ["vgg_normalised.pth"]}
+    assert not any(f["wanted"] for f in item(shelf, "stytr2")["files"] if f["spare"])
+
+
 def test_without_a_direct_link_it_is_by_hand_and_with_all_files_it_is_ready_or_says_why(engine, empty, monkeypatch):
     listed = registry.families()
     sanet = listed["sanet"]
