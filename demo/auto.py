@@ -13,7 +13,7 @@ from scsa_core.segment import builtin, sam, segment_pair
 
 from .exchange import path_of
 from .files import Picture
-from .painter import SIDES, from_label_maps, to_label_maps
+from .painter import SIDES, from_label_maps
 from .text import t
 
 AUTOMATIC = "auto"
@@ -81,12 +81,6 @@ def value_with(
     paths = [path_of(painter, side) for side in SIDES]
     said = {k: v for k, v in links.items() if v and v != (k,)}
     return from_label_maps(paths[0], paths[1], content, style, regions, by="auto", v=int(painter.get("v") or 0), links=said)
-
-
-def state_of(painter: Mapping[str, Any] | None) -> str:
-    """What the maps of a value are, to tell later whether a person changed them. "" where nothing is painted."""
-    maps = [m for m in to_label_maps(painter) if m is not None and set(m.region_ids) - {0}]
-    return "-".join(m.digest() for m in maps)
 
 
 def ways(lang: str) -> list[tuple[str, str]]:

@@ -14,7 +14,7 @@ from scsa_core.errors import Cancelled, CheckpointError, ScsaError
 from scsa_core.progress import CancelToken, Progress
 
 from . import untouched
-from .auto import AUTOMATIC, numbers, state_of, value_with, ways
+from .auto import AUTOMATIC, numbers, value_with, ways
 from .desk import Desk
 from .exchange import path_of
 from .faults import told
@@ -69,10 +69,10 @@ class AutoPanel:
         """Auto, or another number of regions. Maps changed by hand are asked about first."""
         session = self.desk.sessions.get(request.session_hash)
         try:
-            state = state_of(painter)
+            asks = session.holds_work(to_label_maps(painter))
         except ScsaError:
-            state = ""
-        if state and state != session.automatic:
+            asks = False
+        if asks:
             yield _updates(ask=gr.update(visible=True))
             return
         async for update in self._find(session, painter, by, number, only_untouched=False):
@@ -163,7 +163,7 @@ class AutoPanel:
         for side in SIDES:  # an upload that Auto overtook has become a kept copy meanwhile
             value[side]["picture"] = session.accepted.get(value[side]["picture"], value[side]["picture"])
         if not only_untouched:
-            session.automatic, session.automatic_maps = state_of(value), to_label_maps(value)
+            session.found_maps(to_label_maps(value))
         return value
 
 

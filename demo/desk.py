@@ -15,7 +15,7 @@ from scsa_core.errors import ScsaError
 from scsa_core.knobs import ALL_METHODS, Knobs, Method
 from scsa_core.labels import LabelMap
 
-from .auto import AutoMaps, state_of
+from .auto import AutoMaps
 from .component import data_of
 from .exchange import Accepted, accept, import_maps, path_of, restore, restored_notes
 from .faults import told
@@ -147,7 +147,7 @@ class Desk:
         )
         painter = example.painter_value(files)
         painter.update({side: painter[side] | {"picture": {"path": files[side]}} for side in SIDES})
-        session.automatic, session.automatic_maps = state_of(painter), to_label_maps(painter)
+        session.found_maps(to_label_maps(painter))
         values = Values(painter, example.backbone, example.method, knobs.size, {name: getattr(knobs, name) for name in SLIDERS})
         job = self.job(session, values)
         session.full = files.get("result")

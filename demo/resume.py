@@ -11,7 +11,6 @@ import gradio as gr
 from scsa_core.errors import KnobError, ScsaError
 from scsa_core.knobs import range_of
 
-from .auto import state_of
 from .desk import RESUMED, Desk
 from .exchange import accept, path_of
 from .faults import told
@@ -29,7 +28,7 @@ def resume(desk: Desk, session: Session, painter: Mapping[str, Any] | None, data
         updates |= _pictures(desk, session, dict(painter))
         if data.get("automatic") is True:
             try:
-                session.automatic, session.automatic_maps = state_of(painter), to_label_maps(painter)
+                session.found_maps(to_label_maps(painter))
             except ScsaError as error:
                 log.info("kept maps cannot be read: %s", error)
     return in_order(RESUMED, updates)

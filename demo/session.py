@@ -132,13 +132,24 @@ class Session:
         self.pictures: dict[str, str] = {}
         self.accepted: dict[str, str] = {}  # uploaded file -> the copy that is kept
         self._known: dict[str, None] = {}  # every picture that was on this desk
-        self.automatic = ""  # state of the maps as an example or Auto left them
-        self.automatic_maps: tuple[LabelMap | None, LabelMap | None] | None = None  # those maps
+        self.automatic_maps: tuple[LabelMap | None, LabelMap | None] | None = None  # as an example or Auto left them last
+        self._automatic: dict[str, None] = {}  # digests of all that were so left
         self.finding: CancelToken | None = None  # of Auto under way
         self.stale = False  # settings changed while a render ran that they do not stop
         self.pressed: str | None = None  # mark of what Render was pressed for, until it is there
         self.restored: tuple[Said, ...] = ()  # what to say of settings that came back, beside the next result's notes
         self._arrived = self._answered = 0
+
+    def found_maps(self, maps: tuple[LabelMap | None, LabelMap | None]) -> None:
+        """An example or Auto made these: nobody's own work is lost with them."""
+        self.automatic_maps = maps
+        self._automatic.update({m.digest(): None for m in maps if m is not None})
+        while len(self._automatic) > MAX_PICTURES:
+            del self._automatic[next(iter(self._automatic))]
+
+    def holds_work(self, maps: tuple[LabelMap | None, LabelMap | None]) -> bool:
+        """Whether one of them has regions, and is not as an example or Auto left it, now or earlier."""
+        return any(m is not None and set(m.region_ids) - {0} and m.digest() not in self._automatic for m in maps)
 
     def know(self, *paths: str) -> None:
         """Remember pictures that this visitor was shown or sent, the latest MAX_PICTURES of them."""

@@ -7,6 +7,7 @@ from PIL import Image
 from demo import auto
 from demo.files import Picture
 from demo.painter import to_label_maps
+from demo.session import Session
 from scsa_core.errors import Cancelled
 from scsa_core.labels import LabelMap
 from scsa_core.pairing import Pairing
@@ -66,15 +67,23 @@ def test_the_value_keeps_pictures_count_and_uncommon_links():
     assert np.array_equal(content.ids, ids) and np.array_equal(style.ids, ids)
 
 
-def test_a_painted_map_is_told_from_an_automatic_one():
+def test_a_painted_map_is_told_from_those_that_were_found():
     ids = np.ones((16, 16), np.uint8)
-    one = LabelMap.from_ids(ids)
-    value = auto.value_with({}, one, one, {})
+    one, another = (LabelMap.from_ids(ids * k) for k in (1, 2))
     painted = ids.copy()
     painted[3:6, 3:6] = 0
-    assert auto.state_of(value) == auto.state_of(auto.value_with({}, one, one, {}))
-    assert auto.state_of(auto.value_with({}, LabelMap.from_ids(painted), one, {})) != auto.state_of(value)
-    assert auto.state_of({}) == auto.state_of(None) == ""
+    session = Session("one")
+
+    def asks(content, style):
+        return session.holds_work(to_label_maps(auto.value_with({}, content, style, {})))
+
+    assert asks(one, one) and not session.holds_work((None, None))
+    session.found_maps(to_label_maps(auto.value_with({}, one, one, {})))
+    assert not asks(one, one) and asks(LabelMap.from_ids(painted), one)
+    assert not session.holds_work((None, one))  # the photo was replaced: its map went with it
+    session.found_maps(to_label_maps(auto.value_with({}, another, one, {})))
+    assert not asks(one, one)  # an earlier one, brought back by undo
+    assert not session.holds_work((LabelMap.from_ids(ids * 0), None))  # nothing is painted
 
 
 @pytest.mark.parametrize("lang", ["en", "zh"])
