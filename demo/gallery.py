@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from gradio.data_classes import FileData, GradioModel
 from PIL import Image
@@ -50,6 +50,8 @@ class Example:
     result: Path | None = None
     baseline: Path | None = None
     order: int = 100
+    step: ClassVar[str] = "load"
+    """What the painter calls putting it on the desk."""
 
     def files(self, publish: Publish) -> dict[str, str]:
         """Content, style, and result and baseline where they are stored: paths that the browser may fetch.
@@ -62,7 +64,7 @@ class Example:
     def painter_value(self, files: Mapping[str, str]) -> dict[str, Any]:
         """The painter with this example's pictures and maps."""
         return from_label_maps(
-            files["content"], files["style"], self.content_map, self.style_map, self.regions, links=self.links
+            files["content"], files["style"], self.content_map, self.style_map, self.regions, by=self.step, links=self.links
         )
 
     def words(self, lang: str) -> tuple[str, str]:

@@ -39,6 +39,8 @@ _PICTURES = ("content", "style", "result", "baseline")
 class KeptRender(Example):
     """A kept render as an example: it is put on the desk the same way."""
 
+    step = "kept"
+
     @classmethod
     def of(cls, recipe: Recipe, files: Mapping[str, Path], name: str) -> Self:
         """files: content, style, result, and baseline where there is one. Raises ImageError, KeyError."""

@@ -133,6 +133,7 @@ TEXT_KEYS: dict[str, str] = {
     "said_map_shown": "Map shown",
     # steps of the undo stack
     "step_load": "Load example",
+    "step_kept": "Open result",
     "step_picture": "New picture",
     "step_brush": "Brush",
     "step_eraser": "Eraser",

@@ -133,6 +133,7 @@ PAINTER_ZH: dict[str, str] = {
     "said_map_shown": "区域图已显示",
     # steps of the undo stack
     "step_load": "载入示例",
+    "step_kept": "打开结果",
     "step_picture": "新图片",
     "step_brush": "画笔",
     "step_eraser": "橡皮",

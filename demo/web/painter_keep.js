@@ -12,7 +12,7 @@ const ANSWER_MS = 150; // other tabs answer well within it
 const RESUME_MS = 30000; // for Python's answer about what is brought back
 const RELOAD_MS = 2500; // Gradio looks every two seconds whether it can reload a page whose event was lost
 const PRESS_MS = 60000; // a press of Render goes on after a reload that takes no longer
-const AUTOMATIC = ["auto", "load"]; // maps that nobody changed by hand
+const AUTOMATIC = ["auto", "load", "kept"]; // maps that nobody changed by hand
 
 class Keep {
   constructor(app) {

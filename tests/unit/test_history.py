@@ -99,6 +99,7 @@ def test_everything_comes_back_on_another_desk_without_a_render(desk, links, fil
     session.full = "before.png"
     updates = restored(desk, links, brought(done, files), "one")
     painter = updates["painter"]["value"]
+    assert painter["by"] == "kept"  # "Undo Open result", not "Undo Load example"
     maps = to_label_maps(painter)
     assert [m.digest() for m in maps] == [HALVES.digest()] * 2 and painter["links"] == {"1": [0, 1]}
     assert [r["name"] for r in painter["regions"]] == ["Rest", "Sea"]
