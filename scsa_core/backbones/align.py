@@ -34,7 +34,7 @@ NUMBERS = 1 << 19  # worked on at once: 2 MB
 GPU_NUMBERS = 1 << 26  # there every launch costs, and 256 MB do not
 SAMPLE = 1 << 13  # positions that a mean is guessed from
 LIMIT = 2.0  # deviations: what is rarer at relu3_1 is squeezed
-DETAIL = 0.5  # share of the content's own relu3_1: edges and faces survive, palette and grain stay the style's
+DETAIL = 0.4  # share of the content's own relu3_1: edges and faces survive, palette and grain stay the style's
 STRENGTHS = (1.0, 0.5, 1.0, 1.0)  # how far statistics move at each level: at relu3_1 half, where the relations between places are
 
 

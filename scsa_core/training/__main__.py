@@ -63,14 +63,14 @@ def _train(args: argparse.Namespace, weights: dict[str, torch.Tensor]) -> None:
     if args.crop:
         plan = dataclasses.replace(plan, crop=args.crop)
     if args.pairs:
-        plan = dataclasses.replace(plan, stylisations=args.pairs, reconstructions=args.pairs)
+        plan = dataclasses.replace(plan, stylisations=args.pairs, reconstructions=3 * args.pairs)
     decoder = LiteDecoder()
     checkpoints.load_into(decoder, load_file(start), "lite's decoder")
     rng = random.Random(1)
     torch.manual_seed(1)
     device = torch.device(args.device)
     torch.backends.cudnn.benchmark = True
-    photos = data.Crops(data.picture_files(args.photos), 256, rng, device)
+    photos = data.Crops(data.picture_files(args.photos), 288, rng, device)
     paintings = data.Crops(data.picture_files(args.paintings), 320, rng, device)
     encoder = ridge.encoder_for(weights, scale, "relu5_1").to(device)
     decoder.to(device)
@@ -106,7 +106,7 @@ def main() -> None:
     parser.add_argument("--start", type=Path, help="decoder to begin from, e.g. the shipped one (default: ridge.safetensors in --out)")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
     parser.add_argument("--crop", type=int, help="side of the crops in pixels, a multiple of 16, instead of the plan's")
-    parser.add_argument("--pairs", type=int, help="pairs a step, and as many reconstructions, instead of the plan's")
+    parser.add_argument("--pairs", type=int, help="pairs a step, and three times as many reconstructions, instead of the plan's")
     parser.add_argument("--steps", type=int, help="length of the phase instead of the plan's")
     parser.add_argument("--minutes", type=float, help="end of the phase by training time, beside --steps")
     args = parser.parse_args()

@@ -13,6 +13,8 @@ from PIL import Image
 from torch import Tensor
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
+SCALES = 0.7, 1.3
+"""Pictures are painted at more than the training pictures' size: smaller crops alone would teach finer strokes than are seen."""
 
 
 def picture_files(folder: Path) -> list[Path]:
@@ -44,7 +46,7 @@ def centre_square(path: Path, side: int) -> Tensor:
 
 
 class Crops:
-    """Random square crops, mirrored half the time, at 0.55 to 1 of the stored scale, cut where they are needed."""
+    """Random square crops, mirrored half the time, at 0.7 to 1.3 of the stored scale, cut where they are needed."""
 
     def __init__(self, files: Sequence[Path], side: int, rng: random.Random, device: torch.device | None = None) -> None:
         self.pictures = [torch.from_numpy(read_short_side(f, side).copy()).permute(2, 0, 1).to(device) for f in files]
@@ -53,7 +55,7 @@ class Crops:
     def one(self, size: int) -> Tensor:
         """(3, size, size) float in 0..1."""
         a = self.rng.choice(self.pictures)
-        cut = min(*a.shape[1:], int(size / self.rng.uniform(0.55, 1.0)))
+        cut = min(*a.shape[1:], int(size / self.rng.uniform(*SCALES)))
         y, x = self.rng.randint(0, a.shape[1] - cut), self.rng.randint(0, a.shape[2] - cut)
         square = a[None, :, y : y + cut, x : x + cut].float() / 255
         out = F.interpolate(square, (size, size), mode="bicubic", antialias=True, align_corners=False)[0].clamp(0, 1)

@@ -3,8 +3,10 @@
 `reconstruct`: pictures through the encoder and back. `stylise`: the decoder also paints
 what the semantic attention makes of two pictures, with region statistics aligned on the
 way (backbones/align.py), judged by region moments and sliced Wasserstein distance of its
-re-encoded output. Only the decoder learns; the encoder stays VGG-16. Everything happens
-where the encoder's weights are: on a processor, or on a GPU.
+re-encoded output; and pictures come back on the ways that the model knows too: with the
+content's share of relu3_1, and with every layer aligned with themselves. Only the
+decoder learns; the encoder stays VGG-16. Everything happens where the encoder's weights
+are: on a processor, or on a GPU.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import csv
 import math
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +36,7 @@ from scsa_core.training.samples import sheet
 LOGIT_SCALE = 0.05
 SHEET_PAIRS = 4
 MOST_REGIONS = 6
+LEAST_ERROR = 1e-4  # 40 dB: below it a reconstruction need not get better
 
 
 @dataclass(frozen=True)
@@ -44,23 +47,24 @@ class Plan:
     steps: int
     rate: float
     crop: int
-    reconstructions: int  # pictures a step that pass straight through
+    reconstructions: int  # pictures a step that come back: straight where there are no pairs, else a third on each way
     stylisations: int  # pairs a step
-    pixel: float = 300.0
-    feature: float = 0.2
+    pixel: float = 0.0
+    logarithm: float = 0.0  # of each picture's squared error: the hard ones do not outweigh the rest
+    feature: float = 0.1
     stage: float = 0.03
     content: float = 0.5
     moments: float = 0.8
     sliced: float = 1.0
-    structure: float = 40.0
+    structure: float = 100.0
     bounds: float = 5.0
     minutes: float | None = None  # the phase ends after so much training at the latest; the rate follows
     keep: float = 0.997  # of the moving average, a step
 
 
 PLANS = {
-    "reconstruct": Plan("reconstruct", steps=1200, rate=4e-4, crop=128, reconstructions=6, stylisations=0),
-    "stylise": Plan("stylise", steps=6000, rate=3e-4, crop=160, reconstructions=4, stylisations=2),
+    "reconstruct": Plan("reconstruct", steps=1200, rate=4e-4, crop=128, reconstructions=6, stylisations=0, pixel=300.0, feature=0.2),
+    "stylise": Plan("stylise", steps=6000, rate=2e-4, crop=176, reconstructions=6, stylisations=2, logarithm=2.5),
 }
 
 
@@ -106,28 +110,51 @@ class Trainer:
         """Loss terms of one random batch, unweighted, each a scalar with gradient."""
         p = self.plan
         terms: dict[str, Tensor] = {}
+        paintings = max(1, p.reconstructions // 3)
+        x = torch.cat([self.photos.batch(p.reconstructions - paintings, p.crop), self.paintings.batch(paintings, p.crop)])
+        x = x[torch.randperm(len(x))].contiguous(memory_format=torch.channels_last)
+        others = len(x) // 3 if p.stylisations else 0
+        unaltered = len(x) - others  # what is aligned does not reach the layers that it stands for
         with _precision(self.device):
-            paintings = max(1, p.reconstructions // 3)
-            x = torch.cat([self.photos.batch(p.reconstructions - paintings, p.crop), self.paintings.batch(paintings, p.crop)])
-            x = x.contiguous(memory_format=torch.channels_last)
             with torch.no_grad():
                 f = self.encoder(x, align.LEVELS)
-            stages, out = self._decode_with_stages(f["relu4_1"])
+            stages, out = self._decode_with_stages({k: v for k, v in f.items() if k}, others)
             g = self.encoder(out, align.LEVELS)
-        terms["pixel"] = F.mse_loss(out.float(), x)
+        errors = (out.float() - x).square().mean((1, 2, 3))
+        terms["pixel"], terms["logarithm"] = errors.mean(), (errors + LEAST_ERROR).log().mean()
         terms["feature"] = torch.stack([F.mse_loss(g[k].float(), f[k].float()) for k in align.LEVELS]).sum()
-        terms["stage"] = torch.stack([F.mse_loss(a.float(), f[k].float()) for a, k in zip(stages, align.LEVELS[1:], strict=True)]).sum()
+        reached = zip(stages, align.LEVELS[1:], strict=True)
+        terms["stage"] = torch.stack([F.mse_loss(a[:unaltered].float(), f[k][:unaltered].float()) for a, k in reached]).sum()
         bounds = [out.float()]
         if p.stylisations:
             terms |= self._stylise(bounds)
         terms["bounds"] = torch.stack([(F.relu(-o).square() + F.relu(o - 1).square()).mean() for o in bounds]).mean()
         return terms
 
-    def _decode_with_stages(self, x: Tensor) -> tuple[list[Tensor], Tensor]:
+    def _decode_with_stages(self, features: dict[str, Tensor], others: int) -> tuple[list[Tensor], Tensor]:
+        """What each stage makes of pictures' own features, and the pictures.
+
+        The last `others` pictures are aligned with themselves at every layer, as many before them
+        take their share of relu3_1, the rest pass straight.
+        """
+        x, detail = features["relu4_1"], features["relu3_1"]
+        straight = len(x) - 2 * others
+        steps: Sequence[Callable[[Tensor], Tensor]] = ()
+        if others:
+            own = {k: v[-others:].float() for k, v in features.items()}
+            whole = Regions.of(torch.zeros(others, *x.shape[2:], dtype=torch.long, device=x.device), 1)
+            with torch.no_grad():
+                moves = batched.Alignment(own, whole, whole).steps(own["relu3_1"])
+            steps = [_in_full_precision(step) for step in moves]
         stages = []
         for k in range(3):
             x = self.decoder.stage(k, x)
             stages.append(x)
+            if others:
+                shared = x[straight:-others]
+                if k == 0:
+                    shared = align.blend(shared, detail[straight:-others].to(x.dtype))
+                x = torch.cat([x[:straight], shared, steps[k](x[-others:]).to(x.dtype)])
         return stages, self.decoder.picture(x)
 
     def _stylise(self, outputs: list[Tensor]) -> dict[str, Tensor]:

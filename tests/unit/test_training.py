@@ -43,7 +43,7 @@ def folders(tmp_path):
 
 
 def trainer(folders, vgg, phase, steps=4):
-    plan = dataclasses.replace(PLANS[phase], crop=48, steps=steps, reconstructions=2, stylisations=PLANS[phase].stylisations and 1)
+    plan = dataclasses.replace(PLANS[phase], crop=48, steps=steps, reconstructions=3, stylisations=PLANS[phase].stylisations and 1)
     encoder = ridge.encoder_for(vgg, {f"relu{k}": s for k, s in SCALE.items()}, "relu5_1")
     rng = random.Random(0)
     torch.manual_seed(0)
@@ -89,9 +89,27 @@ def test_stylisation_has_every_term_finite_and_moves_the_decoder(folders, vgg):
     t = trainer(folders, vgg, "stylise")
     before = t.decoder.picture.weight.detach().clone()
     terms = t.advance()
-    assert set(terms) == {"pixel", "feature", "stage", "content", "moments", "sliced", "structure", "bounds"}
+    assert set(terms) == {"pixel", "logarithm", "feature", "stage", "content", "moments", "sliced", "structure", "bounds"}
     assert all(np.isfinite(v) for v in terms.values())
     assert not torch.equal(before, t.decoder.picture.weight)
+
+
+def test_pictures_come_back_on_the_ways_that_the_model_knows(folders, vgg):
+    t = trainer(folders, vgg, "stylise")
+    torch.nn.init.normal_(t.decoder.residuals[1].expand.weight, std=0.02)
+    x = t.photos.batch(3, 48)
+    with torch.no_grad():
+        features = {k: v for k, v in t.encoder(x, align.LEVELS).items() if k}
+        stages, out = t._decode_with_stages(features, 1)
+        straight, shared, own = ({k: v[i : i + 1] for k, v in features.items()} for i in range(3))
+        nothing = lambda y: y  # noqa: E731
+        torch.testing.assert_close(out[:1], t.decoder(straight["relu4_1"]), rtol=1e-4, atol=1e-4)
+        blended = t.decoder(shared["relu4_1"], [lambda y: align.blend(y, shared["relu3_1"]), nothing, nothing])
+        torch.testing.assert_close(out[1:2], blended, rtol=1e-4, atol=1e-4)
+        whole = torch.zeros(48, 48, dtype=torch.long)
+        aligned = t.decoder(own["relu4_1"], align.build(own, whole, whole).steps(own["relu3_1"]))
+        torch.testing.assert_close(out[2:], aligned, rtol=1e-3, atol=1e-3)
+    assert [s.shape[1] for s in stages] == [256, 128, 64] and all(len(s) == 3 for s in stages)
 
 
 def test_a_run_logs_saves_and_resumes_where_it_was(folders, vgg):
