@@ -44,7 +44,10 @@ class Plan:
         if self.arms < self.shown:
             raise StudyError(f"{self.shown} pictures a trial need as many methods", hint="Add a method.")
         if self.main < MIN_MAIN or self.checks < 0:
-            raise StudyError("too few trials are left for the comparison", hint="Raise the trials or lower the checks.")
+            least = MIN_MAIN + max(0, self.checks) + int(self.repeat)
+            raise StudyError(
+                f"of {self.trials} trials too few are left for the comparison", hint=f"Take at least {least} trials, or fewer checks."
+            )
 
     @property
     def main(self) -> int:

@@ -90,3 +90,10 @@ def test_without_checks_and_repeat_only_comparisons_are_left():
 def test_plans_that_cannot_be(wrong):
     with pytest.raises(StudyError):
         Plan(*wrong)
+
+
+def test_too_few_trials_are_refused_with_the_number_that_would_do():
+    with pytest.raises(StudyError) as refused:
+        Plan(3, 2, trials=4, checks=1)
+    assert "at least 5 trials" in refused.value.hint
+    assert Plan(3, 2, trials=5, checks=1).main == 3
