@@ -4,7 +4,8 @@ Two `gr.HTML` components without Python logic of their own: `Compare` shows pict
 status, `Notes` what a person should know and what went wrong. The browser's half is
 `web/compare.js` and `web/notes.js`.
 
-Events of a `Compare`: ``render_now``, ``cancel_now``, ``keep_now``.
+Events of a `Compare`: ``render_now``, ``cancel_now``, ``keep_now``, and ``look_now`` {turn} of a page
+that has heard nothing of a render for a while.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ PICTURES = ("result", "baseline", "content", "style", "previous", "kept")
 class CompareModel(GradioModel):
     """Pictures of the view. w, h: the content's size, which gives the box its shape.
 
-    alt: what the result shows, as {key, args} of a text; preview: it is a quarter-size one.
+    alt: what the result shows, as {key, args} of a text; preview: it is a quarter-size one. turn: of the `View`.
     """
 
     result: FileData | None = None
@@ -38,10 +39,11 @@ class CompareModel(GradioModel):
     h: int = 0
     preview: bool = False
     alt: dict[str, Any] = {}
+    turn: int = 0
 
 
 class Compare(ModelComponent):
-    """`value`: pictures. `status`: {state, key, args, fraction, busy}: what the line below says."""
+    """`value`: pictures. `status`: {state, key, args, fraction, busy, turn}: what the line below says."""
 
     sheet, root, data_model = "compare", "cv-root", CompareModel
     shared = ("element.js",)
@@ -54,10 +56,10 @@ class Compare(ModelComponent):
 
 
 class Notes(WebComponent):
-    """`items`: {error: {what, kept, do, reference} | None, notes: [{key, args}]}; nothing is shown where both are empty."""
+    """`items`: {error: {what, kept, do, reference} | None, notes: [{key, args}], turn}; nothing is shown where both are empty."""
 
     sheet, root = "notes", "nt-root"
-    shared = ("names.js",)
+    shared = ("element.js", "names.js")
 
 
 def compare_texts(lang: str) -> dict[str, str]:

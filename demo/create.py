@@ -11,7 +11,20 @@ from scsa_core.knobs import Method, range_of
 
 from .auto_panel import AutoPanel
 from .compare import Compare, Notes, compare_texts, notes_texts
-from .desk import INPUTS, KNOBS, PICKED, RESTORED, RESUMED, RESUMED_KNOBS, SHOWN, Desk, compare_status, compare_value, note_items
+from .desk import (
+    INPUTS,
+    KNOBS,
+    LOOKED,
+    PICKED,
+    RESTORED,
+    RESUMED,
+    RESUMED_KNOBS,
+    SHOWN,
+    Desk,
+    compare_status,
+    compare_value,
+    note_items,
+)
 from .files import publish
 from .gallery import Cards, Gallery
 from .grid import Grid, Sheet, Sheets, grid_texts
@@ -134,6 +147,8 @@ def build_create(desk: Desk, words: Words, stamp: gr.Number, links: LinkDesk, de
     gr.on(pressed, desk.render, trigger_mode="always_last", **{**rendering, "js": _PRESS})
     gr.on([On(painter, "cancel_now"), On(compare, "cancel_now")], desk.cancel, None, None, queue=False, trigger_mode="multiple", **_QUIET)
     compare.keep_now(desk.keep, None, compare, queue=False, **_QUIET)
+    # Not in Gradio's queue: there an answer may be lost where its stream to the browser closes as another event begins.
+    compare.look_now(desk.look, None, components(LOOKED), queue=False, trigger_mode="multiple", **_QUIET)
 
     def seen(event: Any, js: str = _SEEN) -> None:
         """Let the browser see the knobs after what may set them."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -39,6 +39,7 @@ RESUMED_KNOBS = ("live", *KNOBS)
 RESUMED = ("painter", "notes", *RESUMED_KNOBS)
 PICKED = ("painter", "compare", "notes", "download", *KNOBS)
 SHOWN = ("compare", "notes", "download", "size", "history")
+LOOKED = SHOWN[:3]
 
 
 @dataclass(frozen=True)
@@ -218,6 +219,13 @@ class Desk:
         session = self.sessions.get(request.session_hash)
         session.view = replace(session.view, kept=session.full or session.view.result)
         return gr.update(value=compare_value(session.view))
+
+    def look(self, event: gr.EventData, request: gr.Request) -> list[Any]:
+        """A page has heard nothing of a render for a while: outputs LOOKED, of the view that it should show by now."""
+        session = self.sessions.find(request.session_hash)
+        if session is None or session.view.turn <= _count(data_of(event).get("turn")):
+            return in_order(LOOKED, {})
+        return in_order(LOOKED, view_updates(session.view, None))
 
     def close(self, request: gr.Request) -> None:
         self.sessions.close(request.session_hash)
@@ -404,26 +412,28 @@ def compare_value(view: View) -> dict[str, Any]:
     names = ("result", "baseline", "content", "style", "previous", "kept")
     value: dict[str, Any] = {name: getattr(view, name) for name in names}
     alt = view.alt.to_dict() if view.alt is not None else {}
-    return {**value, "w": view.size[0], "h": view.size[1], "preview": view.preview, "alt": alt}
+    return {**value, "w": view.size[0], "h": view.size[1], "preview": view.preview, "alt": alt, "turn": view.turn}
 
 
 def compare_status(view: View) -> dict[str, Any]:
     """The line below."""
-    return {"state": view.state, **view.said.to_dict(), "fraction": round(view.fraction, 3), "busy": view.more}
+    return {"state": view.state, **view.said.to_dict(), "fraction": round(view.fraction, 3), "busy": view.more, "turn": view.turn}
 
 
 def note_items(view: View) -> dict[str, Any]:
     """Notes and the error."""
-    return {"error": view.error.to_dict() if view.error else None, "notes": [note.to_dict() for note in view.notes]}
+    return {"error": view.error.to_dict() if view.error else None, "notes": [note.to_dict() for note in view.notes], "turn": view.turn}
 
 
 def view_updates(view: View, before: View | None) -> dict[str, Any]:
     """Updates of compare view, notes and download button; only what changed is sent."""
-    value = compare_value(view)
-    changed = before is None or compare_value(before) != value
-    updates = {"compare": gr.update(status=compare_status(view), **({"value": value} if changed else {}))}  # type: ignore[arg-type]
-    items = note_items(view)
-    if before is None or note_items(before) != items:
+    value, items = compare_value(view), note_items(view)
+
+    def changed(now: dict[str, Any], earlier: Callable[[View], dict[str, Any]]) -> bool:
+        return before is None or earlier(before) | {"turn": view.turn} != now
+
+    updates = {"compare": gr.update(status=compare_status(view), **({"value": value} if changed(value, compare_value) else {}))}  # type: ignore[arg-type]
+    if changed(items, note_items):
         updates["notes"] = gr.update(items=items)
     if before is None or before.download != view.download:
         updates["download"] = gr.update(value=view.download, interactive=view.download is not None)

@@ -6,13 +6,15 @@ Nothing here renders: `studio.py` does. Neither knows of Gradio.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import secrets
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal
 
 from scsa_core.backbones import FAMILIES
@@ -26,6 +28,7 @@ MAX_SESSIONS = 1000
 MAX_PICTURES = 100
 
 READY = Said("status.ready")
+_TURNS = itertools.count(int(time.time() * 1000))  # a page outlives a restart of the server, whose turns come after
 State = Literal["idle", "stale", "queued", "previewing", "rendering", "done", "failed", "cancelled"]
 
 
@@ -67,7 +70,10 @@ class Job:
 
 @dataclass(frozen=True)
 class View:
-    """All that the result column shows. Pictures are paths; more: the baseline is still being painted."""
+    """All that the result column shows. Pictures are paths; more: the baseline is still being painted.
+
+    turn: grows from view to view, so that the browser knows a late one: answers of two events may overtake each other.
+    """
 
     state: State = "idle"
     said: Said = READY
@@ -85,6 +91,7 @@ class View:
     notes: tuple[Said, ...] = ()
     error: ErrorWords | None = None
     download: str | None = None
+    turn: int = field(default_factory=partial(next, _TURNS), init=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -238,6 +245,11 @@ class Sessions:
             while len(self._found) > MAX_SESSIONS:
                 self._found.popitem(last=False)[1].drop()
             return session
+
+    def find(self, key: str | None) -> Session | None:
+        """The session of a visitor, where there is one."""
+        with self._lock:
+            return self._found.get(key) if key else None
 
     def close(self, key: str | None) -> None:
         with self._lock:

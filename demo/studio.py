@@ -160,7 +160,9 @@ class Studio:
         expected = await asyncio.to_thread(self.engine.estimate_seconds, job.request)
         slow = expected is None or expected > SLOW
         previews = job.request.knobs.size >= 192 and not _capabilities(job).previews
-        if previews and (expected is None or slow or await self._sooner(job.request, expected)):
+        sooner = previews and (expected is None or slow or await self._sooner(job.request, expected))
+        run.token.checkpoint()  # a newer change may have been answered meanwhile
+        if sooner:
             # A preview is soon there: let it finish, so that a slider in motion shows its way.
             run.interruptible = False
             yield self._show(session, state="previewing", said=Said("status.starting"), fraction=0.0, error=None)
@@ -194,8 +196,8 @@ class Studio:
                         continue
                     if step.picture is not None:
                         path = await asyncio.to_thread(self._publish_preview, step.picture)
-                        if session.run is run:
-                            self._show(session, **self._picture(job, path, preview=True))
+                        run.token.checkpoint()
+                        self._show(session, **self._picture(job, path, preview=True))
                     yield self._progress(session, "rendering", step)
                 break
             except OutOfMemory:

@@ -5,6 +5,7 @@ const PICTURES = ["baseline", "content", "style", "previous", "kept"];
 const MODES = ["split", "flip", "side", "fade"];
 const BUSY = ["queued", "previewing", "rendering"];
 const MAX_ZOOM = 16;
+const STILL = 3000; // milliseconds without news of a render, after which the page asks
 
 class Layer {
   constructor(name) {
@@ -119,6 +120,7 @@ class Compare {
   // ------------------------------------------------------------ from Python
 
   receive() {
+    if (overtaken(props.value, this.value)) return;
     const kept = this.value.kept?.path;
     this.value = props.value && typeof props.value === "object" ? props.value : {};
     if (this.value.kept?.path !== kept) this.lend(null); // Keep was pressed since
@@ -127,8 +129,10 @@ class Compare {
   }
 
   receiveStatus(status = props.status) {
+    if (overtaken(status, this.status)) return;
     const before = this.status;
     this.status = status ?? {};
+    this.heard = performance.now();
     const busy = BUSY.includes(this.status.state);
     if (busy && !BUSY.includes(before.state)) this.started = performance.now();
     if (!busy && BUSY.includes(before.state)) window.scsaPressed = false; // a press of Render has its answer
@@ -239,6 +243,10 @@ class Compare {
     const busy = BUSY.includes(this.status.state);
     const seconds = busy && this.started ? (performance.now() - this.started) / 1000 : 0;
     this.clock.textContent = seconds >= 0.5 ? this.word("compare.seconds", { n: seconds.toFixed(1) }) : "";
+    if (busy && performance.now() - this.heard > STILL) { // what came last may have been lost on its way
+      this.heard = performance.now();
+      trigger("look_now", { turn: this.status.turn ?? 0 });
+    }
   }
 
   setMode(mode) {

@@ -19,8 +19,11 @@ function line(className, text) {
   return node;
 }
 
+let items = {};
+
 function refresh() {
-  const { error = null, notes = [] } = props.items ?? {};
+  if (!overtaken(props.items, items)) items = props.items ?? {};
+  const { error = null, notes = [] } = items;
   const children = [];
   if (error) {
     const box = document.createElement("div");

@@ -7,6 +7,23 @@ from PIL import Image
 
 from tests.browser.studio_page import SLOW, Studio, until
 
+# A page that hears nothing any more of an event once its picture is being painted.
+DEAF = """(() => {
+  const fetched = window.fetch;
+  let deaf = false;
+  window.scsaMissed = 0;
+  window.fetch = async (...asked) => {
+    const answer = await fetched(...asked);
+    if (!String(asked[0].url ?? asked[0]).includes("queue/data")) return answer;
+    const heard = answer.body.pipeThrough(new TransformStream({ transform(part, out) {
+      if (deaf) return void (window.scsaMissed += part.length);
+      out.enqueue(part);
+      deaf = new TextDecoder().decode(part).includes("status.paint");
+    } }));
+    return new Response(heard, { status: answer.status, headers: answer.headers });
+  };
+})()"""
+
 
 def test_the_page_opens_on_an_example_with_its_stored_result(studio):
     assert "Stored result" in studio.status()
@@ -207,6 +224,23 @@ def test_models_of_other_methods_come_and_go_without_a_fault(studio):
     studio.wait("Up to date")
     studio.until_shown(first)
     assert page.locator("#knob-method input").input_value() == "SCSA"
+
+
+def test_a_page_that_misses_an_answer_asks_for_it(browser, app_url):
+    """Gradio's stream may close upon an event that has just begun, and what that one says is lost."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    page = context.new_page()
+    page.set_default_timeout(SLOW)
+    page.add_init_script(DEAF)
+    studio = Studio(page, app_url)
+    before = studio.shown()
+    page.locator("#knob-alpha1 input[type=number]").fill("0.85")
+    page.keyboard.press("Enter")
+    studio.wait("Done in")
+    until(lambda: studio.shown() != before, lambda: "the picture stayed")
+    assert page.evaluate("window.scsaMissed") > 0
+    assert not studio.problems and studio.toasts() == []
+    context.close()
 
 
 def test_two_uploads_and_auto_make_a_first_picture(studio, shared):

@@ -1,18 +1,22 @@
 """The desk's handlers speak of values by name: nothing depends on the order of components but INPUTS and its like."""
 
 import asyncio
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import gradio as gr
 import pytest
 
 from demo import desk as desk_module
-from demo.desk import INPUTS, KNOBS, PICKED, RESTORED, SHOWN, Desk, Values
+from demo.desk import INPUTS, KNOBS, LOOKED, PICKED, RESTORED, SHOWN, Desk, Values, compare_status, compare_value, note_items, view_updates
 from demo.files import publish
 from demo.knobs import SLIDERS, MethodMenu, acts, control, in_order, named, sliders, visibility
-from demo.session import Job
+from demo.session import Job, View
 from demo.settings import Settings
-from demo.text import TEXT
+from demo.text import TEXT, Said
 from scsa_core.backbones import FAMILIES
 from scsa_core.backbones.base import Capabilities
 from scsa_core.engine import Engine
@@ -122,6 +126,41 @@ def test_an_event_that_was_overtaken_ends_by_saying_nothing(desk):
     said = [update.get("status", {}).get("key") for update, *_ in found]
     assert said == ["status.stale", None]
     assert all(update == gr.skip() for update in found[-1])
+
+
+def test_a_view_that_arrives_late_is_known_by_its_turn():
+    """Answers of two events may overtake each other on their way to the browser."""
+    first = View(result="a.png", notes=(Said("note.no_maps"),))
+    second = replace(first, said=Said("status.stale"))
+    for what in (compare_value, compare_status, note_items):
+        assert what(first)["turn"] < what(second)["turn"], what.__name__
+    assert first == replace(first)  # when it was made is no part of what it shows
+    sent = view_updates(second, first)
+    assert set(sent) == {"compare"} and "value" not in sent["compare"] and sent["compare"]["status"]["turn"] == second.turn
+    assert view_updates(replace(second, result="b.png"), second)["compare"]["value"]["result"] == "b.png"
+
+
+def test_a_page_that_asks_is_told_what_it_has_not_seen(desk):
+    """And a visitor whom nobody knows any more keeps what the page shows: no new desk is laid."""
+    visitor, session = SimpleNamespace(session_hash="asks"), desk.sessions.get("asks")
+
+    def asked(turn, of=visitor):
+        return dict(zip(LOOKED, desk.look(SimpleNamespace(_data={"turn": turn}), of), strict=True))
+
+    assert asked(session.view.turn) == dict.fromkeys(LOOKED, gr.skip())
+    news = asked(session.view.turn - 1)
+    assert news["compare"]["status"] == compare_status(session.view) and news["compare"]["value"]["result"] == session.view.result
+    assert asked("x")["notes"]["items"] == note_items(session.view)
+    gone = SimpleNamespace(session_hash="gone")
+    assert asked(0, gone) == dict.fromkeys(LOOKED, gr.skip()) and desk.sessions.find("gone") is None
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
+def test_the_page_keeps_a_late_view_out():
+    here = Path(__file__)
+    command = ["node", str(here.with_name("element_test.js")), str(here.parents[2] / "demo" / "web")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_method_of_the_family_before_is_no_fault_of_the_page():

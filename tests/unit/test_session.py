@@ -294,6 +294,28 @@ def test_a_slow_family_starts_by_the_button_alone_and_brings_no_baseline(files):
     assert views[-1].state == "done" and [c[:2] for c in engine.calls] == [("render", "regions")]  # no preview of its own: it shows its way
 
 
+def test_a_render_given_up_while_it_was_still_being_planned_says_nothing(files):
+    go = threading.Event()
+
+    class Thinking(FakeEngine):
+        def estimate_seconds(self, request, *, preview=False):
+            go.wait(5)
+            return 0.1
+
+    async def main():
+        engine, session = Thinking(), Session("a")
+        desk = studio(engine, files)
+        older = asyncio.create_task(follow(desk, session, job, force=False))
+        while session.run is None:
+            await asyncio.sleep(0.01)
+        newer = await follow(desk, session, lambda: job(backbone="strotss", method="regions"), stamp=2, force=False)
+        go.set()
+        return await older, newer, session, engine
+
+    older, newer, session, engine = asyncio.run(main())
+    assert older == [] and newer[-1].state == session.view.state == "stale" and not engine.calls
+
+
 def test_a_baseline_stays_with_its_family(files):
     engine, session = FakeEngine(), Session("a")
     desk = studio(engine, files)
