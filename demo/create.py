@@ -15,6 +15,7 @@ from .desk import (
     INPUTS,
     KNOBS,
     LOOKED,
+    MAPPED,
     PICKED,
     RESTORED,
     RESUMED,
@@ -161,7 +162,7 @@ def build_create(desk: Desk, words: Words, stamp: gr.Number, links: LinkDesk, de
     # What follows another answer starts at once, also while a render runs: the newest wins (studio.py).
     following: dict[str, Any] = {**rendering, "trigger_mode": "multiple"}
     pictured.then(desk.live, **following)
-    painter.on_import(desk.maps, inputs=painter, outputs=painter, **uploads).then(desk.live, **following)
+    painter.on_import(desk.maps, inputs=painter, outputs=components(MAPPED), **uploads).then(desk.live, **following)
     auto.wire(painter, notes, desk.awaited, following)
     resumed = MapTools(desk).wire(painter, components(RESUMED))
     seen(resumed.then, _RESUMED)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,7 +18,7 @@ from scsa_core.labels import LabelMap
 
 from .auto import AutoMaps
 from .component import data_of
-from .exchange import Accepted, accept, import_maps, path_of, restore, restored_notes
+from .exchange import Accepted, accept, import_maps, path_of, photographs, restore, restored_notes
 from .faults import told
 from .files import Pictures, publish
 from .gallery import Example, load_examples
@@ -40,6 +41,7 @@ RESUMED = ("painter", "notes", *RESUMED_KNOBS)
 PICKED = ("painter", "compare", "notes", "download", *KNOBS)
 SHOWN = ("compare", "notes", "download", "size", "history")
 LOOKED = SHOWN[:3]
+MAPPED = ("painter", "notes")
 
 
 @dataclass(frozen=True)
@@ -291,22 +293,27 @@ class Desk:
             **sliders,
         }
 
-    def maps(self, painter: dict[str, Any] | None, request: gr.Request) -> Any:
-        """Map files were chosen."""
+    def maps(self, painter: dict[str, Any] | None, request: gr.Request) -> list[Any]:
+        """Map files were chosen: outputs MAPPED."""
         session = self.sessions.get(request.session_hash)
         incoming = (painter or {}).get("incoming") or {}
         side, files = incoming.get("side"), incoming.get("files") or []
         if painter is None or side not in SIDES or not files:
-            return gr.skip()
+            return in_order(MAPPED, {})
         try:
             named = [(str(f["path"]), str(f.get("orig_name") or f["path"])) for f in files]
             value = import_maps(painter, side, named)
             for each in SIDES:  # files that came together with their pictures may overtake the kept copies of these
                 value[each]["picture"] = session.accepted.get(value[each]["picture"], value[each]["picture"])
-            return gr.update(value=value)
         except Exception as error:
             text = told(error, "reading maps").line(session.lang)
-            return gr.update(value=dict(painter, incoming=None, error={side: text}))
+            return in_order(MAPPED, {"painter": gr.update(value=dict(painter, incoming=None, error={side: text}))})
+        shown: dict[str, Any] = {"painter": gr.update(value=value)}
+        with suppress(ScsaError):  # only a word of doubt
+            if photographs(side, named):
+                session.restored += (Said("note.photo_map"),)
+                shown["notes"] = gr.update(items={"error": None, "notes": [note.to_dict() for note in session.restored]})
+        return in_order(MAPPED, shown)
 
     # -- handlers of examples and knobs -----------------------------------------------
 

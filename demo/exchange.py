@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageColor
 
 from scsa_core.errors import LabelError
 from scsa_core.images import open_image
-from scsa_core.labels import LabelMap, Region, default_region, read_maps
+from scsa_core.labels import MAX_REGIONS, LabelMap, Region, default_region, read_maps
 from scsa_core.pairing import Pairing
 from scsa_core.recipe import Recipe, extract
 
@@ -30,6 +30,9 @@ LEGEND_KEYWORD = "scsa-map"
 MAX_LEGEND = 512 * 1024
 MAX_READ = 2 * MAX_MAP_SIDE
 """Pixels a side that a map file is read at."""
+PAINTED = 0.35
+"""Share of pixels that have nearly a region's colour below which a file hardly is a map: drawn ones have 0.51 and more, as poor JPEGs
+too, and of photographs that can be read as maps at all nine in ten have at most 0.27."""
 
 
 @dataclass(frozen=True)
@@ -174,6 +177,27 @@ def import_maps(value: Mapping[str, Any], side: str, files: Sequence[tuple[str, 
         path_of(value, "content"), path_of(value, "style"), maps["content"], maps["style"], regions.values(),
         by="import", v=int(value.get("v") or 0), links=links,
     )  # fmt: skip
+
+
+def photographs(side: str, files: Sequence[tuple[str, str]]) -> bool:
+    """Whether a file that `import_maps` took for a colour map looks like a photograph: few pixels have a region's colour."""
+    chosen = _by_side(side, [f for f in files if not f[1].lower().endswith(".json")])
+    return any(_painted(_open_map(path)) < PAINTED for path in chosen.values())
+
+
+def _painted(picture: Image.Image) -> float:
+    """Share of pixels that have nearly the colour of their region; 1 for a map of ids."""
+    small = picture.resize((min(256, picture.width), min(256, picture.height)), Image.Resampling.NEAREST)
+    if small.mode.startswith(("I", "1")) or (small.mode == "L" and len(small.getcolors() or ()) <= MAX_REGIONS):
+        return 1.0
+    small = small.convert("RGB")
+    found, _ = read_maps(small, None)
+    assert found is not None
+    palette = np.zeros((256, 3), np.int32)
+    for region in found.regions:
+        palette[region.id] = ImageColor.getrgb(region.colour)[:3]
+    away = np.asarray(small, np.int32) - palette[found.ids]
+    return float((np.square(away).sum(2) <= 16).mean())
 
 
 def _shaped(m: LabelMap, side: Mapping[str, Any]) -> LabelMap:

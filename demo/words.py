@@ -251,6 +251,10 @@ TEXT: dict[str, tuple[str, str]] = {
         "The model {model} of that picture is not ready here; {used} stands in for it.",
         "该图片所用的模型 {model} 在此处不可用，已改用 {used}。",
     ),
+    "note.photo_map": (
+        "That map looks like a photograph: few of its pixels have the colour of a region. Undo brings the map before back.",
+        "该区域图看起来像照片：只有少数像素属于某个区域的颜色。撤销可恢复之前的区域图。",
+    ),
     "note.title": ("Notes", "说明"),
     "note.reference": ("Reference {id}", "编号 {id}"),
     "note.reference_short": ("(Reference {id})", "（编号 {id}）"),

@@ -220,7 +220,7 @@ class Doors:
         if case.files:
             files = [{"path": self._stored(file), "orig_name": file[0]} for file in case.files]
             painter["incoming"] = {"side": case.side, "files": files}
-            answer = self.desk.maps(painter, visitor)
+            answer = self.desk.maps(painter, visitor)[0]
             if "value" not in answer:
                 return Ended("answered", "nothing to do")
             painter = answer["value"]

@@ -11,7 +11,21 @@ import gradio as gr
 import pytest
 
 from demo import desk as desk_module
-from demo.desk import INPUTS, KNOBS, LOOKED, PICKED, RESTORED, SHOWN, Desk, Values, compare_status, compare_value, note_items, view_updates
+from demo.desk import (
+    INPUTS,
+    KNOBS,
+    LOOKED,
+    MAPPED,
+    PICKED,
+    RESTORED,
+    SHOWN,
+    Desk,
+    Values,
+    compare_status,
+    compare_value,
+    note_items,
+    view_updates,
+)
 from demo.files import publish
 from demo.knobs import SLIDERS, MethodMenu, acts, control, in_order, named, sliders, visibility
 from demo.session import Job, View
@@ -153,6 +167,19 @@ def test_a_page_that_asks_is_told_what_it_has_not_seen(desk):
     assert asked("x")["notes"]["items"] == note_items(session.view)
     gone = SimpleNamespace(session_hash="gone")
     assert asked(0, gone) == dict.fromkeys(LOOKED, gr.skip()) and desk.sessions.find("gone") is None
+
+
+@pytest.mark.parametrize(("name", "doubted"), [("content.jpg", True), ("content_map.png", False)])
+def test_a_photograph_chosen_as_a_map_is_doubted_beside_the_next_result_too(desk, name, doubted):
+    example, visitor = desk.examples[0], SimpleNamespace(session_hash=name)
+    painter = example.painter_value(example.files(publish))
+    painter |= {side: painter[side] | {"picture": {"path": painter[side]["picture"]}} for side in ("content", "style")}
+    painter["incoming"] = {"side": "content", "files": [{"path": str(example.content.parent / name), "orig_name": name}]}
+    answer = dict(zip(MAPPED, desk.maps(painter, visitor), strict=True))
+    said = [Said("note.photo_map")] if doubted else []
+    assert answer["painter"]["value"]["by"] == "import"
+    assert list(desk.sessions.get(name).restored) == said
+    assert answer["notes"].get("items", {}).get("notes", []) == [each.to_dict() for each in said]
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")

@@ -13,7 +13,7 @@ pytest.importorskip("gradio")
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from demo.exchange import LEGEND_KEYWORD, MAX_LEGEND, fitted, import_maps, read_legend
+from demo.exchange import LEGEND_KEYWORD, MAX_LEGEND, fitted, import_maps, photographs, read_legend
 from demo.painter import MAX_MAP_SIDE, from_label_maps, links_of, to_label_maps
 from scsa_core.errors import LabelError
 from scsa_core.labels import LabelMap, Region, read_maps
@@ -177,3 +177,18 @@ def test_regions_that_nobody_named_go_with_their_last_pixels(tmp_path: Path) -> 
     second = import_maps(first, "content", [colours(tmp_path / "second_map.png", "#0000ff", "#808000")])
     assert [r["name"] for r in second["regions"]].count("moor") == 1
     assert len(second["regions"]) == 1 + 2 + 1 + 2  # Rest, the style's halves, the named one, the new map's two
+
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "assets" / "examples"
+
+
+def test_a_photograph_read_as_a_map_is_told_from_a_map(tmp_path: Path) -> None:
+    photo, drawn = (EXAMPLES / "palace_in_auvers" / name for name in ("content.jpg", "content_map.png"))
+    assert photographs("content", [(str(photo), photo.name)])
+    poor = tmp_path / "poor.jpg"
+    with Image.open(drawn) as picture:
+        picture.convert("RGB").save(poor, quality=40)
+    (tmp_path / "names.json").write_text(json.dumps(LEGEND), encoding="utf-8")
+    maps = [(drawn, "content"), (poor, "content"), (Path(index(tmp_path / "ids.png", HALVES)[0]), "style")]
+    for path, side in maps:
+        assert not photographs(side, [(str(path), path.name), (str(tmp_path / "names.json"), "names.json")]), path
