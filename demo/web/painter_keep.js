@@ -27,6 +27,7 @@ class Keep {
     const elsewhere = /[?&](example|r|study)=/.test(location.search); // a link says what shall be shown
     this.id = elsewhere ? null : this.tabId();
     this.knobs = window.scsaKnobs ?? null; // as the page's fields hold them; create.py says when they change
+    this.early = false; // whether something waits to be written that changed before this was ready
     this.automatic = false; // whether restored maps had been left as Auto or an example made them
     this.listenToKnobs();
     this.listenToHistory();
@@ -69,6 +70,7 @@ class Keep {
   }
 
   soon() {
+    this.early ||= !this.ready; // a quick hand turned a knob: written once the record of this tab has been read
     if (!this.ready || !this.id || this.broken) return;
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.flush(), KEEP_AFTER_MS);
@@ -225,8 +227,8 @@ class Keep {
       if (!this.broken && this.id) this.id = this.tabId(true);
     } finally {
       this.ready = this.claimed = true;
-      if (restored) this.soon(); // under what is on the page now
-      else this.savedV ??= opened;
+      if (restored || this.early) this.soon(); // under what is on the page now
+      if (!restored) this.savedV ??= opened;
       this.refresh(); // a quick hand may have painted already
     }
   }

@@ -44,6 +44,20 @@ def until_kept(page, wanted):
     raise AssertionError(f"what is kept stayed at {own}")
 
 
+def test_a_knob_turned_before_the_page_has_looked_what_is_kept_is_kept_too(browser, app_url):
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    page = context.new_page()
+    page.set_default_timeout(SLOW)
+    # The wait for other tabs' answers lasts until the knob is turned.
+    page.add_init_script("(() => { const set = setTimeout; window.setTimeout = (f, ms, ...a) => set(f, ms === 150 ? 8000 : ms, ...a); })()")
+    studio = Studio(page, app_url)
+    studio.size("256 px")
+    page.locator("#painter .sp-root[data-kept]").wait_for()  # looking sooner would make the browser's store before the page does
+    until_kept(page, lambda own: own["knobs"]["size"] == 256)
+    assert not studio.problems
+    context.close()
+
+
 def test_a_reload_brings_maps_undo_and_knobs_back_and_fresh_offers_them_again(studio):
     page = studio.page
     assert page.locator(".sp-kept").is_hidden()

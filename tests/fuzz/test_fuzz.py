@@ -63,7 +63,7 @@ def test_a_fault_in_the_app_is_seen(doors, monkeypatch):
     monkeypatch.setattr(doors.engine, "render", lambda request: SimpleNamespace(image=Image.new("RGB", (900, 900))))
     assert doors.try_one("picture/sound", random.Random(1)).how == "inconsistent"
     monkeypatch.undo()
-    monkeypatch.setattr(desk_module.Desk, "maps", lambda *args: (logging.getLogger("scsa").error("x", exc_info=ValueError("seen")), {})[1])
+    monkeypatch.setattr(desk_module.Desk, "maps", lambda *args: (logging.getLogger("scsa").error("x", exc_info=ValueError("seen")), [{}])[1])
     assert doors.try_one("map/one_region", random.Random(1)).how == "traceback in the log"
     monkeypatch.setattr(run, "HANG", 0.01)
     monkeypatch.setattr(doors, "try_one", lambda *args: (time.sleep(0.05), doors.__class__.try_one(doors, "picture/svg", random.Random(1)))[1])

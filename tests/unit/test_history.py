@@ -109,7 +109,7 @@ def test_everything_comes_back_on_another_desk_without_a_render(desk, links, fil
     assert np.array_equal(np.asarray(Image.open(shown["result"])), np.asarray(Image.open(done.path)))
     assert shown["previous"] == "before.png" and shown["alt"]["args"]["alpha1"] == "0.55"
     assert updates["download"]["value"] == shown["result"] and extract(shown["result"]).links == {1: (0, 1)}
-    assert updates["compare"]["status"]["key"] == "status.restored" and updates["notes"]["items"] == {"error": None, "notes": []}
+    assert updates["compare"]["status"]["key"] == "status.restored" and updates["notes"]["items"] == {"error": None, "notes": [], "turn": session.view.turn}
     # What the page holds now is what is shown: nothing is to be painted anew.
     values = {name: updates[name]["value"] for name in SLIDERS}
     value = {**painter, **{side: {**painter[side], "picture": {"path": painter[side]["picture"]}} for side in ("content", "style")}}
