@@ -39,8 +39,8 @@ RESTORED = ("painter", "notes", *KNOBS)
 RESUMED_KNOBS = ("live", *KNOBS)
 RESUMED = ("painter", "notes", *RESUMED_KNOBS)
 PICKED = ("painter", "compare", "notes", "download", *KNOBS)
-SHOWN = ("compare", "notes", "download", "size", "history")
-LOOKED = SHOWN[:3]
+LOOKED = ("compare", "notes", "download")
+SHOWN = (*LOOKED, "size", "history")
 MAPPED = ("painter", "notes")
 
 

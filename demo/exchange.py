@@ -13,7 +13,7 @@ from PIL import Image, ImageColor
 
 from scsa_core.errors import LabelError
 from scsa_core.images import open_image
-from scsa_core.labels import MAX_REGIONS, LabelMap, Region, default_region, read_maps
+from scsa_core.labels import LabelMap, Region, as_map, default_region, read_maps
 from scsa_core.pairing import Pairing
 from scsa_core.recipe import Recipe, extract
 
@@ -187,10 +187,9 @@ def photographs(side: str, files: Sequence[tuple[str, str]]) -> bool:
 
 def _painted(picture: Image.Image) -> float:
     """Share of pixels that have nearly the colour of their region; 1 for a map of ids."""
-    small = picture.resize((min(256, picture.width), min(256, picture.height)), Image.Resampling.NEAREST)
-    if small.mode.startswith(("I", "1")) or (small.mode == "L" and len(small.getcolors() or ()) <= MAX_REGIONS):
+    small = as_map(picture.resize((min(256, picture.width), min(256, picture.height)), Image.Resampling.NEAREST))
+    if small.mode == "L":
         return 1.0
-    small = small.convert("RGB")
     found, _ = read_maps(small, None)
     assert found is not None
     palette = np.zeros((256, 3), np.int32)

@@ -274,7 +274,7 @@ def read_maps(content: Any, style: Any) -> tuple[LabelMap | None, LabelMap | Non
     A greyscale picture of at most 64 values holds ids (the value is the id); anything else
     is colour-coded, read with one palette for both. Raises LabelError, ImageError.
     """
-    pictures = [None if s is None else _open_map(s) for s in (content, style)]
+    pictures = [None if s is None else as_map(s) for s in (content, style)]
     given = [p for p in pictures if p is not None]
     kinds = {p.mode == "L" for p in given}
     if not given:
@@ -287,8 +287,11 @@ def read_maps(content: Any, style: Any) -> tuple[LabelMap | None, LabelMap | Non
     return maps_from_colours(pictures[0], pictures[1])
 
 
-def _open_map(source: Any) -> Image.Image:
-    """A map as mode "L" (ids) or "RGB" (colours; alpha is dropped, as the reference does)."""
+def as_map(source: Any) -> Image.Image:
+    """A map, from a file, bytes or a PIL picture, as mode "L" (ids) or "RGB" (colours; alpha is dropped, as the reference does).
+
+    Raises LabelError, ImageError.
+    """
     im = source if isinstance(source, Image.Image) else open_image(source)
     if im.mode.startswith("I"):
         values = np.asarray(im)
