@@ -28,14 +28,14 @@ from scsa_core.transfer import upload
 LEVELS = ("relu4_1", "relu3_1", "relu2_1", "relu1_1")  # the decoder's input and what its stages stand for
 FACTORS = (8, 4, 2, 1)  # picture pixels per token of each level
 SHARED = 1  # the level that takes a share of the content's own layer
-MAX_GAIN = 4.0  # a flat content region must not have its noise blown up
+MAX_GAIN = 3.0  # a flat content region must not have its noise blown up
 EPS = 1e-4
 NUMBERS = 1 << 19  # worked on at once: 2 MB
 GPU_NUMBERS = 1 << 26  # there every launch costs, and 256 MB do not
 SAMPLE = 1 << 13  # positions that a mean is guessed from
 LIMIT = 2.0  # deviations: what is rarer at relu3_1 is squeezed
-DETAIL = 0.4  # share of the content's own relu3_1: edges and faces survive, palette and grain stay the style's
-STRENGTHS = (1.0, 0.5, 1.0, 1.0)  # how far statistics move at each level: at relu3_1 half, where the relations between places are
+DETAIL = 0.6  # share of the content's own relu3_1: edges and faces survive, palette and grain stay the style's
+STRENGTHS = (1.0, 0.4, 1.0, 1.0)  # how far statistics move at each level: at relu3_1 less, where the relations between places are
 
 
 @dataclass(frozen=True)

@@ -3,15 +3,16 @@
 The attention is SANet's with identities for its projections and a fixed logit scale, its SSA
 on windows of tokens (patches.py); the decoder's input and finer layers take the style's region
 statistics, and at relu3_1 a share of the content's own features, so that edges stay where they
-are (align.py). The decoder's input is divided by the sum of the weights, so it stays a convex
-mixture of features whatever α is.
+are (align.py). A first painting says how far these statistics miss their aim, and the aim is
+moved accordingly (correction.py). The decoder's input is divided by the sum of the weights, so
+it stays a convex mixture of features whatever α is.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from torch import Tensor
 from scsa_core import checkpoints
 from scsa_core.backbones import align
 from scsa_core.backbones.base import BackboneInfo, Capabilities, Checkpoint, Features, Pair, alphas, no_checkpoint
+from scsa_core.backbones.correction import CORRECTED, corrected
 from scsa_core.backbones.encoded import encoded
 from scsa_core.backbones.flat import encode_flat
 from scsa_core.backbones.level import Attended
@@ -119,8 +121,7 @@ class Lite:
             picture = picture.to(self.dtype).contiguous(memory_format=torch.channels_last)
             return {TAP: encode_flat(self.encoder, picture, (TAP,), checkpoint, ENCODER_HALO)[TAP].float()}
         if role == "style":
-            half = torch.float16 if self.dtype == torch.float32 else self.dtype
-            return self.taps(picture, align.LEVELS, checkpoint, dict.fromkeys(_SPARED, half))
+            return self.taps(picture, align.LEVELS, checkpoint, self._spared())
         return self.taps(picture, (align.LEVELS[align.SHARED], TAP), checkpoint)
 
     def taps(
@@ -129,6 +130,10 @@ class Lite:
         """Layers of the encoder in float32, by name; those in `dtypes` as told there, unless the picture is small."""
         picture = picture.to(self.dtype).contiguous(memory_format=torch.channels_last)
         return encoded(self.encoder, picture, names, ENCODER_HALO, checkpoint, dtypes)
+
+    def _spared(self) -> dict[str, torch.dtype]:
+        """Number types of the layers of which only moments are wanted."""
+        return dict.fromkeys(_SPARED, torch.float16 if self.dtype == torch.float32 else self.dtype)
 
     def stage(self, k: int, x: Tensor, checkpoint: Checkpoint = no_checkpoint) -> Tensor:
         """The decoder's stage k."""
@@ -142,6 +147,17 @@ class Lite:
         return out
 
     def prepare(self, pair: Pair, method: Method, checkpoint: Checkpoint = no_checkpoint) -> Painted:
+        prepared = self._matched(pair, method, checkpoint)
+        if prepared.alignment is None:
+            return prepared
+        # At the α of every day, whatever the knobs say: one correction serves all of them, and a move of α stays quick.
+        first = self.render(prepared, Knobs.for_family(INFO.defaults), method, checkpoint).clamp_(0, 1)
+        reached = self.taps(first, CORRECTED, checkpoint, self._spared())
+        alignment = corrected(prepared.alignment, reached, checkpoint)
+        return replace(prepared, alignment=alignment, aligned=alignment.at(align.SHARED, prepared.detail, checkpoint=checkpoint))
+
+    def _matched(self, pair: Pair, method: Method, checkpoint: Checkpoint) -> Painted:
+        """What attention and alignment make of a pair, before any correction."""
         content, style = pair.content[TAP], pair.style[TAP]
         detail = pair.content[align.LEVELS[align.SHARED]]
         if method == "baseline":
