@@ -32,10 +32,12 @@ MAX_GAIN = 3.0  # a flat content region must not have its noise blown up
 EPS = 1e-4
 NUMBERS = 1 << 19  # worked on at once: 2 MB
 GPU_NUMBERS = 1 << 26  # there every launch costs, and 256 MB do not
+TOGETHER = 4  # regions summed at once
 SAMPLE = 1 << 13  # positions that a mean is guessed from
 LIMIT = 2.0  # deviations: what is rarer at relu3_1 is squeezed
-DETAIL = 0.6  # share of the content's own relu3_1: edges and faces survive, palette and grain stay the style's
+DETAIL = 0.4  # share of the content's own relu3_1: edges and faces survive, palette and grain stay the style's
 STRENGTHS = (1.0, 0.4, 1.0, 1.0)  # how far statistics move at each level: at relu3_1 less, where the relations between places are
+UNITY = (0.3, 0.3, 0.1, 0.0)  # share of the whole style in a region's targets: less of the content's own order is lost
 
 
 @dataclass(frozen=True)
@@ -81,18 +83,24 @@ def _shares(labels: Tensor, regions: Sequence[Sequence[int]], factor: int, feath
 
 def moments(x: Tensor, weights: Tensor, checkpoint: Checkpoint = no_checkpoint) -> Moments:
     """Weighted moments of features (C, H, W) for masks (R, H, W)."""
-    f, w = _positions(x), weights.flatten(1)  # (N, C), (R, N)
+    f = _positions(x)  # (N, C)
+    w = F.pad(weights.flatten(1), (0, 0, 0, -len(weights) % TOGETHER))  # (R and what fills up, N)
     total = w.sum(1, keepdim=True).clamp_min(1e-6)
     centre = f[:: max(1, len(f) // SAMPLE)].float().mean(0)  # squares of centred values cancel less
     sums = squares = torch.zeros(len(w), f.shape[1], device=x.device)
     for part in _parts(f):
         checkpoint()
         g = f[part].float() - centre
-        sums = sums + w[:, part] @ g
-        squares = squares + w[:, part] @ g.square()
-    mean = sums / total
-    variance = squares / total - mean.square()
+        sums = sums + _products(w[:, part], g)
+        squares = squares + _products(w[:, part], g.square())
+    mean = (sums / total)[: len(weights)]
+    variance = (squares / total)[: len(weights)] - mean.square()
     return Moments(mean + centre, (variance.clamp_min(0) + EPS).sqrt())
+
+
+def _products(w: Tensor, g: Tensor) -> Tensor:
+    """(R, n) by (n, C), a few rows at a time: a row's sum is then the same to the last bit beside whatever others it stands."""
+    return torch.cat([rows @ g for rows in torch.split(w, TOGETHER)])
 
 
 def _positions(x: Tensor) -> Tensor:
@@ -238,18 +246,26 @@ def build(
 ) -> Alignment:
     """Masks from labels at picture resolution (multiples of 8), moments from the style's taps (1, C, h, w).
 
+    A region's moments are mixed with the whole style's by UNITY: regions that are moved apart
+    entirely lose more of what related them in the content than their style gains.
     parts: where moments of the style's regions may be found, and are left.
     """
     groups = groups_of(content_labels, style_labels, links)
     everything = present(style_labels).tolist()
     sources = [s or tuple(everything) for _, s in groups]
-    targets = _targets(style, style_labels, sources, checkpoint, parts or Parts())
+    found = _targets(style, style_labels, [*sources, tuple(everything)], checkpoint, parts or Parts())
+    targets = tuple(_in_unity(m, share) for m, share in zip(found, UNITY, strict=True))
     content_labels = upload(content_labels, style[LEVELS[0]].device)
     weights = []
     for factor in FACTORS:
         blur = max(1, round(feather * 4 / factor)) if feather else 0
         weights.append(masks(content_labels, [c for c, _ in groups], factor, blur, checkpoint))
     return Alignment(tuple(weights), targets)
+
+
+def _in_unity(m: Moments, share: float) -> Moments:
+    """The moments of all regions but the last, which is the whole, with a share of the whole's."""
+    return Moments(*(torch.lerp(x[:-1], x[-1:].expand_as(x[:-1]), share) for x in (m.mean, m.deviation)))
 
 
 def _targets(

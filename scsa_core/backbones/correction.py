@@ -18,7 +18,7 @@ from scsa_core.backbones.align import LEVELS, Alignment, Moments, moments
 from scsa_core.backbones.base import Checkpoint, no_checkpoint
 
 CORRECTED = LEVELS[:3]
-STEP = 1.4
+STEP = 1.7
 LIMIT = 1.8  # times: as far as a ratio counts, up or down
 _EMPTY = 1e-3  # of a mean: features are about 1
 

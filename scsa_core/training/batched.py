@@ -68,9 +68,10 @@ class Alignment:
     def __init__(self, style: Mapping[str, Tensor], mine: Regions, theirs: Regions, feather: float = 1.0) -> None:
         sources = theirs.or_whole()
         self.weights, self.targets = [], []
-        for level, factor in zip(align.LEVELS, align.FACTORS, strict=True):
+        for level, factor, unity in zip(align.LEVELS, align.FACTORS, align.UNITY, strict=True):
             self.weights.append(mine.at(factor, max(1, round(feather * 4 / factor))))
-            self.targets.append(statistics(style[level], sources.at(factor)))
+            each, whole = (statistics(style[level], weights) for weights in (sources.at(factor), torch.ones_like(style[level][:, :1])))
+            self.targets.append(tuple(torch.lerp(a, b.expand_as(a), unity) for a, b in zip(each, whole, strict=True)))
 
     def at(self, level: int, x: Tensor, strength: float = 1.0) -> Tensor:
         """`align.Alignment.at`."""

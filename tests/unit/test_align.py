@@ -60,6 +60,22 @@ def test_build_covers_every_level():
     assert torch.isfinite(built.at(3, torch.rand(1, 3, 32, 32))).all()
 
 
+def test_a_region_asks_for_a_share_of_the_whole_style_and_a_lone_one_for_its_own():
+    labels = two_halves()
+    style = {level: torch.rand(1, 3, 32 // f, 32 // f) + 1 for level, f in zip(align.LEVELS, align.FACTORS, strict=True)}
+    style = {level: x + torch.tensor([0.0, 4.0]).repeat_interleave(x.shape[-1] // 2) for level, x in style.items()}
+    built, alone = align.build(style, labels, labels), align.build(style, labels * 0, labels * 0)
+    for level, (name, factor, share) in enumerate(zip(align.LEVELS, align.FACTORS, align.UNITY, strict=True)):
+        own = align.moments(style[name][0], align.masks(labels, [(0,), (1,)], factor))
+        whole = align.moments(style[name][0], torch.ones(1, 32 // factor, 32 // factor))
+        target, lone = built.targets[level], alone.targets[level]
+        for moment in ("mean", "deviation"):
+            of_own, of_whole = getattr(own, moment), getattr(whole, moment)
+            torch.testing.assert_close(getattr(target, moment), (1 - share) * of_own + share * of_whole)
+            torch.testing.assert_close(getattr(lone, moment), of_whole)
+    assert align.UNITY[-1] == 0.0  # what is seen as colour stays the region's
+
+
 def test_blend_keeps_the_contents_edges_and_the_styles_statistics():
     labels = two_halves()
     style = {level: torch.rand(1, 3, 32 // f, 32 // f) * 2 + 1 for level, f in zip(align.LEVELS, align.FACTORS, strict=True)}
