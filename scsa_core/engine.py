@@ -24,6 +24,7 @@ from PIL import Image
 from torch import Tensor
 
 from scsa_core import images
+from scsa_core.attention import Fallback
 from scsa_core.backbones import FAMILIES
 from scsa_core.backbones.base import Backbone, BackboneInfo, Pair, preparation_of
 from scsa_core.cache import CacheStatistics, StageCache, bound, digest
@@ -157,10 +158,10 @@ class Engine:
         return dataclasses.replace(result, image=result.image.resize(full, Image.Resampling.BICUBIC), request=request)
 
     def _half(self, request: RenderRequest) -> RenderRequest:
-        """What a preview renders: half the side that is painted."""
+        """What a preview renders: half the side that is painted, as a draft."""
         knobs, capable = request.knobs or self.defaults(request.backbone), self.info(request.backbone).capabilities
         small = max(attended(knobs.size, capable) // 2, capable.minimum, 64)
-        return dataclasses.replace(request, knobs=knobs.replace(size=small))
+        return dataclasses.replace(request, knobs=knobs.replace(size=small), draft=True)
 
     def estimate_seconds(self, request: RenderRequest, *, preview: bool = False) -> float | None:
         """Expected seconds from this machine's own measured stages; None before the first render of a family.
@@ -190,7 +191,7 @@ class Engine:
                 continue
             if stage == "encode_maps" and model is not None and self._has_maps(request, model, plan):
                 continue
-            rate = self._rates.get(self._rate_key(request, stage))
+            rate = self._rates.get(self._rate_key(request, stage), self._rates.get(self._rate_key(request, stage, draft=False)))
             if rate is None:
                 if stage == "encode_maps" and request.method == "baseline":
                     continue
@@ -279,7 +280,8 @@ class Engine:
                 self._measure(request, stage, run, plan.sizes(which)[1])
         origins = {"style": keys["encode_style"]}
         parts = Parts(self._cache, origins)
-        pair = Pair(features["content"], features["style"], fallback="mean" if request.reference else "whole", parts=parts)
+        fallback: Fallback = "mean" if request.reference else "whole"
+        pair = Pair(features["content"], features["style"], fallback=fallback, parts=parts, draft=request.draft)
         if request.method != "baseline":
             assert maps is not None
             with run.stage("encode_maps"):
@@ -356,9 +358,11 @@ class Engine:
 
         return self._cached(key, partial(_encode, request, model, plan, picture, "map", run), run)
 
-    def _rate_key(self, request: RenderRequest, stage: str) -> tuple[object, ...]:
+    def _rate_key(self, request: RenderRequest, stage: str, *, draft: bool | None = None) -> tuple[object, ...]:
+        """draft: instead of the request's own."""
         assert request.knobs is not None
-        return (request.backbone, stage, *encoding(request.knobs, self.info(request.backbone).capabilities).items())
+        draft = (request.draft if draft is None else draft) and stage == "match"
+        return (request.backbone, stage, draft, *encoding(request.knobs, self.info(request.backbone).capabilities).items())
 
     def _measure(self, request: RenderRequest, stage: str, run: Run, *sizes: tuple[int, int]) -> None:
         """Remember the speed of a stage that was computed whole."""

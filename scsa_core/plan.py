@@ -79,7 +79,7 @@ def stage_keys(request: RenderRequest, plan: Plan, weights: str) -> dict[str, st
     links = tuple(sorted((k, tuple(v)) for k, v in Pairing(request.links or {}).painted().links.items())) if maps else ()
     match = digest(
         "match", content, style, maps, links, preparation_of(request.method), knobs.soft_borders if maps else 0.0,
-        request.reference,
+        request.reference, request.draft,
     )  # fmt: skip
     acting = set(plan.capabilities.acting(request.method)) - _ELSEWHERE - set(plan.capabilities.encode_knobs)
     turned = tuple((name, getattr(knobs, name)) for name in sorted(acting))

@@ -18,7 +18,8 @@ class RenderRequest:
 
     knobs: None takes the family's defaults. reference: the reference implementation's own
     preprocessing (512x512 squash, its label rule, its fallback), which needs `map_pictures`,
-    the colour maps as they are in their files. links: see `Pairing`.
+    the colour maps as they are in their files. links: see `Pairing`. draft: for a look in
+    passing, as a preview is: a family may leave out what costs much and is little seen.
     """
 
     content: Image.Image
@@ -31,6 +32,7 @@ class RenderRequest:
     knobs: Knobs | None = None
     reference: bool = False
     map_pictures: tuple[Image.Image, Image.Image] | None = None
+    draft: bool = False
 
 
 @dataclass(frozen=True)

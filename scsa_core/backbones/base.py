@@ -92,6 +92,7 @@ class Pair:
     parts: what earlier pairs with one of these features left behind.
     grid_labels: instead of voting down from those, the labels of each token grid keyed by
     (which, h, w): the reference's own rule (`--reference`).
+    draft: see `RenderRequest`.
     """
 
     content: Features
@@ -105,6 +106,7 @@ class Pair:
     soft_borders: float = 0.0
     parts: Parts = field(default_factory=Parts)
     grid_labels: Mapping[tuple[str, int, int], Tensor] = field(default_factory=dict)
+    draft: bool = False
 
 
 class Prepared(Protocol):

@@ -148,7 +148,7 @@ class Lite:
 
     def prepare(self, pair: Pair, method: Method, checkpoint: Checkpoint = no_checkpoint) -> Painted:
         prepared = self._matched(pair, method, checkpoint)
-        if prepared.alignment is None:
+        if prepared.alignment is None or pair.draft:
             return prepared
         # At the α of every day, whatever the knobs say: one correction serves all of them, and a move of α stays quick.
         first = self.render(prepared, Knobs.for_family(INFO.defaults), method, checkpoint).clamp_(0, 1)

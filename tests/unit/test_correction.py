@@ -3,8 +3,10 @@
 import dataclasses
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from scsa_core import Engine, RenderRequest, load_image
 from scsa_core.backbones import align, correction, lite
@@ -101,3 +103,16 @@ def test_lites_regions_come_nearer_to_the_style_and_a_move_of_alpha_measures_not
     assert calls == [1]
     monkeypatch.setattr(lite, "corrected", lambda alignment, *rest: alignment)
     assert ours < 0.98 * off(Engine("cpu"))
+
+
+def test_a_preview_goes_without_and_is_not_taken_for_the_render_of_its_size(monkeypatch):
+    rng = np.random.default_rng(3)
+    content, style = (Image.fromarray(rng.integers(0, 255, (192, 192, 3), np.uint8)) for _ in range(2))
+    calls, real = [], correction.corrected
+    monkeypatch.setattr(lite, "corrected", lambda *args: calls.append(1) or real(*args))
+    engine = Engine("cpu")
+    request = RenderRequest(content, style, knobs=engine.defaults("lite").replace(size=192))
+    engine.preview(request)
+    assert not calls
+    engine.render(dataclasses.replace(request, knobs=request.knobs.replace(size=96)))  # what the preview painted
+    assert calls == [1]
