@@ -73,7 +73,7 @@ def test_a_region_asks_for_a_share_of_the_whole_style_and_a_lone_one_for_its_own
             of_own, of_whole = getattr(own, moment), getattr(whole, moment)
             torch.testing.assert_close(getattr(target, moment), (1 - share) * of_own + share * of_whole)
             torch.testing.assert_close(getattr(lone, moment), of_whole)
-    assert align.UNITY[-1] == 0.0  # what is seen as colour stays the region's
+    assert max(align.UNITY[2:]) <= 0.1  # what is seen as colour stays the region's
 
 
 def test_blend_keeps_the_contents_edges_and_the_styles_statistics():

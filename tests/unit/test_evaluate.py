@@ -135,7 +135,7 @@ def test_the_suite_has_every_method_of_each_family_and_the_trivial_rows():
     assert {("lite", m) for m in ("scsa", "baseline", "sca", "ssa", "no_sadain")} <= names
     assert {("mast", "regions"), ("mast", "single"), ("strotss", "regions")} <= names
     titles = [w.variant.title for w in found]
-    assert {"mast", "mast-1", "lite scsa 0.5/1.5", "strotss regions"} <= set(titles)
+    assert {"mast", "mast-1", "lite scsa 0.5/0.75", "strotss regions"} <= set(titles)
     assert len(run.sweep(["lite", "mast"], 256, (0.0, 1.0))) == 4
     with pytest.raises(KnobError):
         run.suite(["nobody"], None, 256, (None, None))
@@ -248,7 +248,7 @@ def test_rows_measured_elsewhere_come_in(pairs, tmp_path):
     assert scsa_core.cli.main(command) == 0  # twice imported is imported once
     found = table_of(out)
     assert len(found) == 12 and {r["backbone"] for r in found} == {"lite", NONE}
-    assert "lite scsa 0.5/1.5" in (out / "summary.md").read_text()
+    assert "lite scsa 0.5/0.75" in (out / "summary.md").read_text()
     path.write_text("a,b\n1,2\n")
     assert scsa_core.cli.main(command) == 2
 
