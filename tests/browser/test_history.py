@@ -41,7 +41,7 @@ def test_results_stay_come_back_whole_and_go_when_told(studio):
     items(page, 2).nth(0).focus()  # by keys alone: the older one is beside the newer one, Enter brings it back
     page.keyboard.press("ArrowRight")
     assert "α₁ 0.5" in page.evaluate("document.activeElement.getAttribute('aria-label')")
-    assert "Lite, SCSA, α₁ 0.5, α₂ 1.5, 256 pixels" in page.locator(".hs-words").inner_text()
+    assert "Lite, SCSA, α₁ 0.5, α₂ 0.75, 256 pixels" in page.locator(".hs-words").inner_text()
     page.keyboard.press("Enter")
     page.locator("#painter").get_by_text("Greenery").first.wait_for()
     studio.wait("Restored", "Up to date")
