@@ -143,6 +143,7 @@ const Exchange = {
     for (const name of SIDES) {
       const side = next[name];
       if (picturesOnly && !this.concerns(value, name)) continue;
+      if (picturesOnly) this.files.added[name] = null; // it is kept
       const waited = this.waiting[name] !== null;
       this.waiting[name] = null;
       if (side === null) continue;
@@ -165,7 +166,7 @@ const Exchange = {
     this.sort(!picturesOnly);
     if (first) this.v = value.v ?? 0;
     else if (parts.length > 0) {
-      this.record({ by: this.by, parts });
+      this.record({ by: this.by, parts: this.by === "restore" ? this.files.joined(parts) : parts });
       this.v = Math.max(this.v, value.v ?? 0) + 1;
     }
     for (const pane of this.panes) if (parts.length > 0) pane.ask.hidden = true;

@@ -31,6 +31,7 @@ class Files {
     const { app } = this;
     const pane = app.paneOf(name);
     const turn = ++this.latest[name];
+    this.added[name] = null; // what an earlier file brought stays, whatever becomes of this one
     pane.showAlert(null);
     pane.ask.hidden = true;
     if (file.type === "image/svg+xml" || /\.svgz?$/i.test(file.name)) return this.refuse(name, "svg", "bad_svg");
@@ -39,7 +40,7 @@ class Files {
     pane.setBusy("reading");
     const image = await this.decode(file);
     if (turn !== this.latest[name]) return;
-    if (image) this.show(name, image);
+    const side = image ? this.show(name, image) : null;
     let record;
     try {
       record = fileRecord(file, await this.upload(file));
@@ -48,16 +49,20 @@ class Files {
       this.takeBack(name);
       return this.refuse(name, "upload", "upload_failed");
     }
+    // The picture itself, wherever an undo, a swap or a newer picture has put it meanwhile.
+    if (side) side.picture = record;
     if (turn !== this.latest[name]) return;
-    if (image) {
+    let shown = name;
+    if (side) {
       pane.setBusy(null);
-      app.sides[name].picture = record;
+      shown = SIDES.find((each) => app.sides[each] === side);
+      if (!shown) return;
       app.tellShown();
     } else {
       app.waiting[name] = record; // only Python can read it: it answers with a picture or with an error
     }
     app.v++;
-    app.send("picture", { side: name }, "picture");
+    app.send("picture", { side: shown }, "picture");
   }
 
   /** Decoded, upright and at most MAX_PICTURE_SIDE, or null. */
@@ -89,7 +94,7 @@ class Files {
     return response.ok ? this.decode(await response.blob()) : null;
   }
 
-  /** Put a new picture in place as one undoable step; a map of the same shape stays until the person decides. */
+  /** Put a new picture in place as one undoable step; a map of the same shape stays until the person decides. Returns its side. */
   show(name, image) {
     const { app } = this;
     const old = app.sides[name];
@@ -105,6 +110,17 @@ class Files {
     if (painted && !keep) entry.parts.push(...app.freshLegend());
     app.say(app.words.get("said_picture", { side: app.words.get(name) }));
     if (keep) app.paneOf(name).question("ask_keep_map", [["keep_map", () => {}], ["reset_map", () => app.clearMaps([name])]]);
+    return side;
+  }
+
+  /** What a dropped file brought is taken further by Python's answer: parts of one step, where nothing came between. */
+  joined(parts) {
+    const { stack } = this.app;
+    const entry = SIDES.map((name) => this.added[name]).find((each) => each && each === stack.nextUndo);
+    this.added = { content: null, style: null };
+    if (!entry) return parts;
+    stack.undo();
+    return [...entry.parts, ...parts];
   }
 
   /** The picture could not be kept: the one before comes back, as if the new one had never been. */
@@ -113,6 +129,7 @@ class Files {
     const entry = this.added[name];
     this.added[name] = null;
     if (!entry) return;
+    if (app.stack.undone.includes(entry)) app.stack.undone = []; // undone already: it must not come again
     const from = app.stack.done.indexOf(entry);
     if (from < 0) return;
     const touches = (each) => each.parts.some((part) => part.side === name);
@@ -183,7 +200,8 @@ class Files {
   }
 }
 
-const MAP_NAME = /[_-](sem|map|maps|labels|colours|colors|seg)\.(png|bmp|gif|tiff?)$/i;
+// Browsers number a second file of a name: "content_map (1).png", "content_map(1).png", "content_map-2.png".
+const MAP_NAME = /[_-](sem|map|maps|labels|colours|colors|seg)(\s?\(\d+\)|-\d+)?\.(png|bmp|gif|tiff?)$/i;
 const STYLE_NAME = /style|paint/i;
 
 /** Which of some files is whose picture, and which are maps; `name` is the side they were given to. */

@@ -202,9 +202,9 @@ def ids(value: dict, side: str = "content") -> np.ndarray:
     return decode_map(value[side])
 
 
-def name_of(value: dict) -> str:
-    """File name of the content picture."""
-    return Path(value["content"]["picture"]["path"]).name
+def name_of(value: dict, side: str = "content") -> str:
+    """File name of a picture."""
+    return Path(value[side]["picture"]["path"]).name
 
 
 def undo_button(desk: Desk) -> Any:

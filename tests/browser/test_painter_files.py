@@ -10,7 +10,7 @@ import gradio as gr
 import httpx
 import numpy as np
 from PIL import Image
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from demo.painter import TEXT_KEYS, empty_value, from_label_maps
 from scsa_core.labels import LabelMap, Region
@@ -139,6 +139,94 @@ def test_refused_files_keep_what_was_there(desk: Desk) -> None:
     assert name_of(value) == "content.png" and ids(value)[150, 200] == 1
     alert.locator("text=Dismiss").click()
     expect(alert).to_be_hidden()
+
+
+def test_a_refused_file_takes_no_earlier_picture_with_it(desk: Desk) -> None:
+    """What only Python can read is not shown before its answer: a refusal then has nothing to take back."""
+    desk.load()
+    files = desk.pane("content").locator("input[type=file]").first
+    files.set_input_files(desk.host.style)
+    desk.host.next("picture")
+    desk.drag([(0.5, 0.3), (0.5, 0.6)])
+    painted = ids(desk.host.next()[0])
+    assert painted.any()
+    scan = desk.host.folder / "phone.heic"
+    scan.write_bytes(b"\0\0\0\x18ftypheic" + bytes(64))
+    desk.host.answer = dict(from_label_maps(None, desk.host.style, by="picture"), error={"content": "This is an HEIC photo."})
+    files.set_input_files(scan)
+    desk.host.next("picture")
+    expect(desk.pane("content").locator(".sp-alert")).to_contain_text("HEIC")
+    desk.drag([(0.2, 0.8), (0.8, 0.8)])
+    value, _ = desk.host.next()
+    assert name_of(value) == "style.png"
+    assert (ids(value)[painted > 0] == painted[painted > 0]).all()
+    desk.page.keyboard.press("Control+z")
+    assert np.array_equal(ids(desk.host.next()[0]), painted)
+
+
+def test_an_upload_that_ends_after_undo_belongs_to_its_own_picture(desk: Desk) -> None:
+    desk.load()
+    held: list[Route] = []
+    desk.page.route("**/upload*", lambda route: held.append(route))
+    desk.pane("content").locator("input[type=file]").first.set_input_files(desk.host.style)
+    box = desk.pane("content").locator(".sp-map")
+    for _ in range(100):
+        if held:
+            break
+        desk.page.wait_for_timeout(50)
+    desk.canvas().focus()
+    desk.page.keyboard.press("Control+z")
+    value, _ = desk.host.next()
+    assert name_of(value) == "content.png"
+    with desk.page.expect_response(lambda r: "/upload" in r.url and r.ok):
+        held[0].continue_()
+    desk.host.quiet()
+    expect(box).to_be_visible()
+    desk.drag([(0.2, 0.8), (0.8, 0.8)])
+    value, _ = desk.host.next()
+    assert name_of(value) == "content.png" and ids(value).shape == (300, 400)
+    for key in ("Control+z", "Control+y", "Control+z"):
+        desk.page.keyboard.press(key)
+        desk.host.next()
+
+
+def test_an_upload_that_ends_after_a_swap_belongs_to_its_own_picture(desk: Desk) -> None:
+    desk.load()
+    held: list[Route] = []
+    desk.page.route("**/upload*", lambda route: held.append(route))
+    desk.pane("content").locator("input[type=file]").first.set_input_files({"name": "new.png", "mimeType": "image/png", "buffer": desk.host.content.read_bytes()})  # fmt: skip
+    for _ in range(100):
+        if held:
+            break
+        desk.page.wait_for_timeout(50)
+    desk.canvas().focus()
+    desk.page.keyboard.press("x")
+    value, _ = desk.host.next()
+    assert name_of(value, "content") == "style.png" and value["style"]["picture"] is None
+    held[0].continue_()
+    value, data = desk.host.next("picture")
+    assert data == {"side": "style"}
+    assert [name_of(value, side) for side in ("content", "style")] == ["style.png", "new.png"]
+
+
+def test_one_undo_takes_back_a_picture_that_brought_settings(desk: Desk) -> None:
+    """The answer to one of our own results replaces it by the pictures that it was painted from."""
+    desk.load()
+    desk.drag([(0.2, 0.5), (0.8, 0.5)])
+    painted = ids(desk.host.next()[0])
+    maps = [LabelMap.from_ids(np.full(shape, 2, np.uint8)) for shape in ((400, 300), (300, 400))]
+    desk.host.answer = from_label_maps(desk.host.style, desk.host.content, *maps, by="restore")
+    desk.pane("content").locator("input[type=file]").first.set_input_files({"name": "result.png", "mimeType": "image/png", "buffer": desk.host.content.read_bytes()})  # fmt: skip
+    desk.host.next("picture")
+    expect(desk.page.locator(".sp-live")).to_contain_text("restore", ignore_case=True)
+    desk.canvas().focus()
+    desk.page.keyboard.press("Control+z")
+    value, _ = desk.host.next()
+    assert [name_of(value, side) for side in ("content", "style")] == ["content.png", "style.png"]
+    assert np.array_equal(ids(value), painted)
+    desk.page.keyboard.press("Control+y")
+    value, _ = desk.host.next()
+    assert [name_of(value, side) for side in ("content", "style")] == ["style.png", "content.png"] and (ids(value) == 2).all()
 
 
 def test_a_picture_only_python_can_read(desk: Desk) -> None:

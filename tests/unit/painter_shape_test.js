@@ -123,6 +123,9 @@ function boxes(w, h, list, ground = 0) {
   assert.deepStrictEqual([all.pictures.content.name, all.pictures.style.name], ["1.jpg", "1_paint.jpg"]);
   assert.deepStrictEqual(all.maps.map((file) => file.name), ["1_paint_sem.png", "1_sem.png", "regions.json"]);
   assert.deepStrictEqual(sortFiles("style", named("photo.jpg")).pictures, { style: { name: "photo.jpg" } });
-  assert.deepStrictEqual(sortFiles("content", named("roadmap.png")).maps, []);
+  assert.deepStrictEqual(sortFiles("content", named("roadmap.png", "coast (1).png", "coast-2.png")).maps, []);
+  for (const again of ["content_map (1).png", "content_map(1).png", "style_labels-2.png"]) {
+    assert.deepStrictEqual(sortFiles("content", named(again)), { pictures: {}, maps: named(again) });
+  }
 }
 console.log("ok");
