@@ -75,7 +75,10 @@ def build_demo(settings: Settings, engine: Engine | None = None, *, watch: Watch
             if lang == session.lang:
                 return [gr.skip()] * len(words.components)
             session.lang = lang
-            return [gr.update(**properties) for properties in words.updates(lang)]
+            updates = words.updates(lang)
+            # Which methods there are depends on the model that this visitor has chosen.
+            updates[words.components.index(parts["method"])]["choices"] = desk.method_choices(lang, session.backbone)
+            return [gr.update(**properties) for properties in updates]
 
         def switch(event: gr.EventData, request: gr.Request) -> list[Any]:
             return speak(str(data_of(event).get("lang", "en")), request)
