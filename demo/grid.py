@@ -48,11 +48,17 @@ CellState = Literal["empty", "waiting", "painting", "done", "failed"]
 
 @dataclass(frozen=True)
 class Cell:
-    """One picture of the grid. key: of the job that it shows. side: its long one, in pixels. picture stays while a newer one is painted."""
+    """One picture of the grid. key: of the job that it shows. side: its long one, in pixels. picture stays while a newer one is painted.
+
+    content, style: what it was painted from; size: of the content.
+    """
 
     state: CellState = "empty"
     key: str = ""
     picture: str | None = None
+    content: str | None = None
+    style: str | None = None
+    size: tuple[int, int] = (0, 0)
     side: int = 0
     seconds: str = ""
     error: ErrorWords | None = None
@@ -61,16 +67,14 @@ class Cell:
 
 @dataclass(eq=False)
 class Sheet:
-    """One visitor's grid. said: the line above it; opened: the cell in the compare view below."""
+    """One visitor's grid. said: the line above it; opened: the cell in the compare view below; values: the desk's, as last seen."""
 
     cells: dict[Name, Cell] = field(default_factory=dict)
     token: CancelToken | None = None
     said: Said | None = None
     fraction: float = 0.0
     opened: Name | None = None
-    content: str | None = None
-    style: str | None = None
-    size: tuple[int, int] = (0, 0)
+    values: Values | None = None
 
     def cell(self, name: Name) -> Cell:
         return self.cells.get(name, Cell())
@@ -149,28 +153,35 @@ class Sheets:
         return [gr.update(value={"cells": cells}, **changes), compare]
 
     def compared(self, sheet: Sheet) -> dict[str, Any]:
-        """The opened cell beside its family's baseline and the two pictures."""
+        """The opened cell beside the two pictures that it was painted from, and its family's baseline where that is of the same ones."""
         family, method = sheet.opened or ("", "")
-        value: dict[str, Any] = {"result": sheet.cell((family, method)).picture, "content": sheet.content, "style": sheet.style}
-        value["baseline"] = sheet.cell((family, "baseline")).picture if method != "baseline" else None
+        cell, plain = sheet.cell((family, method)), sheet.cell((family, "baseline"))
+        alike = method != "baseline" and (plain.content, plain.style) == (cell.content, cell.style)
         title = self.desk.engine.info(family).title if family else ""
-        alt = Said("compare.alt_plain", {"model": title, "method": method, "size": sheet.cell((family, method)).side}).to_dict()
-        return {**value, "w": sheet.size[0], "h": sheet.size[1], "preview": False, "alt": alt}
+        return {
+            "result": cell.picture, "content": cell.content, "style": cell.style, "baseline": plain.picture if alike else None,
+            "w": cell.size[0], "h": cell.size[1], "preview": False,
+            "alt": Said("compare.alt_plain", {"model": title, "method": method, "size": cell.side}).to_dict(),
+        }  # fmt: skip
 
     # -- handlers ---------------------------------------------------------------------
 
     def look(self, request: gr.Request, *values: Any) -> list[Any]:
         """The tab was opened: models may have come, and settings changed."""
         session = self.desk.sessions.get(request.session_hash)
-        sheet, found = self.of(session), Values.of(values)
-        if sheet.token is None:
-            for name, cell in list(sheet.cells.items()):
-                if cell.state == "done":
-                    job = self._job(found, name)
-                    sheet.set(name, stale=not isinstance(job, Job) or _key(job) != cell.key)
+        sheet = self.of(session)
+        sheet.values = Values.of(values)
+        self._mark(sheet)
         grid, compare = self.updates(sheet, pictures=True)
         # An answer that meets a tab as it opens replaces what its components were made with: their words come with it.
         return [{**grid, "texts": grid_texts(session.lang)}, {**compare, "texts": compare_texts(session.lang)}]
+
+    def _mark(self, sheet: Sheet) -> None:
+        """Say which pictures the desk, as last seen, would not give any more."""
+        for name, cell in list(sheet.cells.items()):
+            if cell.state == "done" and sheet.values is not None:
+                job = self._job(sheet.values, name)
+                sheet.set(name, stale=not isinstance(job, Job) or _key(job) != cell.key)
 
     def stop(self, request: gr.Request) -> None:
         token = self.of(self.desk.sessions.get(request.session_hash)).token
@@ -198,6 +209,7 @@ class Sheets:
             yield self.updates(sheet, pictures=False)
             return
         token = sheet.token = CancelToken()
+        sheet.values = values
         try:
             ready = {state.name for state in model_states(self.desk.engine) if state.ready}
             jobs = await asyncio.to_thread(self._jobs, sheet, values, [n for n in names if n[0] in ready and n[1] in self.methods(n[0])])
@@ -223,6 +235,7 @@ class Sheets:
                 if cell.state in ("waiting", "painting"):
                     sheet.set(name, state="done" if cell.picture else "empty")
             sheet.token, sheet.fraction = None, 0.0
+        await asyncio.to_thread(self._mark, sheet)
         yield self.updates(sheet, pictures=True)
 
     def _jobs(self, sheet: Sheet, values: Values, names: Sequence[Name]) -> dict[Name, Job] | Said:
@@ -232,7 +245,6 @@ class Sheets:
             job = self._job(values, name)
             if isinstance(job, Said):
                 return job
-            sheet.content, sheet.style, sheet.size = job.content_path, job.style_path, job.request.content.size
             if not (sheet.cell(name).picture and sheet.cell(name).key == _key(job)):
                 jobs[name] = job
         return jobs
@@ -287,8 +299,9 @@ class Sheets:
 
     async def _finish(self, sheet: Sheet, name: Name, job: Job, result: RenderResult) -> None:
         made = await asyncio.to_thread(self.desk.studio.publish_result, job, result)
-        sheet.set(name, state="done", key=_key(job), picture=made.path, side=max(made.size), error=None, stale=False)
-        sheet.set(name, seconds=f"{result.timings['total']:.1f}")
+        seen = {"content": job.content_path, "style": job.style_path, "size": job.request.content.size, "side": max(made.size)}
+        seconds = f"{result.timings['total']:.1f}"
+        sheet.set(name, state="done", key=_key(job), picture=made.path, seconds=seconds, error=None, stale=False, **seen)
         if sheet.opened is None:
             sheet.opened = name
 

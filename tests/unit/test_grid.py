@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -11,6 +12,7 @@ from PIL import Image
 
 from demo import grid as grid_module
 from demo.desk import INPUTS, Desk, Values
+from demo.files import publish
 from demo.grid import Sheets, _names
 from demo.knobs import SLIDERS
 from demo.settings import Settings
@@ -122,6 +124,61 @@ def test_cancel_keeps_what_is_painted(sheets, engine):
     assert sheet.said.key == "grid.cancelled" and sheet.token is None
     assert sheet.cell(ALL[0]).picture and sheet.cell(ALL[1]).state == "empty"
     assert seen[-1][0]["items"]["running"] is False and len(sheets.desk.studio.line) == 0
+
+
+def another_pair(sheets):
+    """What the page sends for the second example."""
+    found, desk = values(sheets), sheets.desk
+    painter = desk.examples[1].painter_value(desk.examples[1].files(publish))
+    for side in ("content", "style"):
+        painter[side]["picture"] = {"path": painter[side]["picture"]}
+    return replace(found, painter=painter)
+
+
+def test_pictures_of_an_earlier_pair_are_told_apart(sheets, engine):
+    """Cancelled, unticked or just older: a picture stands beside what it was painted from, and is marked."""
+    painted(sheets, values(sheets))
+    old = sheets.of(sheets.desk.sessions.get("one")).cell(ALL[1])
+    _, sheet = painted(sheets, another_pair(sheets), ALL[:1])
+    assert not sheet.cell(ALL[0]).stale and sheet.cell(ALL[1]).stale
+    sheet.opened = ALL[1]
+    shown = sheets.compared(sheet)
+    assert (shown["result"], shown["content"], shown["style"]) == (old.picture, old.content, old.style)
+    assert shown["baseline"] is None and (shown["w"], shown["h"]) == old.size != sheet.cell(ALL[0]).size
+    painted(sheets, another_pair(sheets), ALL[1:])
+    shown = sheets.compared(sheet)
+    assert shown["baseline"] == sheet.cell(ALL[0]).picture and not sheet.cell(ALL[1]).stale
+
+
+def test_a_cancelled_grid_marks_what_it_did_not_come_to(sheets, engine):
+    painted(sheets, values(sheets))
+    engine.gate = threading.Semaphore(1)
+    session, found = sheets.desk.sessions.get("one"), another_pair(sheets)
+
+    async def main():
+        async def stop():
+            while len(engine.requests) < 4:
+                await asyncio.sleep(0.005)
+            sheets.stop(VISITOR)
+
+        await asyncio.gather(follow(sheets, session, found), stop())
+
+    asyncio.run(asyncio.wait_for(main(), 20))
+    cells = [sheets.of(session).cell(name) for name in ALL]
+    assert [c.state for c in cells] == ["done", "done"] and [c.stale for c in cells] == [False, True]
+
+
+def test_what_the_desk_became_while_it_painted_marks_the_pictures_at_the_end(sheets, engine):
+    session = sheets.desk.sessions.get("one")
+    changed = values(sheets, alpha1=1.1)
+    asked = {**{name: getattr(changed, name) for name in ("painter", "model", "method", "size", "live", "stamp")}, **changed.knobs}
+
+    async def main():
+        async for _ in sheets.run(session, values(sheets), ALL):
+            sheets.look(VISITOR, *(asked[name] for name in INPUTS))
+
+    asyncio.run(main())
+    assert [sheets.of(session).cell(name).stale for name in ALL] == [False, True]  # the baseline knows no α
 
 
 def test_a_press_while_it_paints_paints_nothing_twice(sheets, engine):
