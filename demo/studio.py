@@ -334,8 +334,10 @@ class Studio:
 
 def described(family: BackboneInfo, method: Method, knobs: Knobs, side: int) -> Said:
     """A result's settings in words: strengths where they do something. side: the long one, in pixels."""
-    args = {"model": family.title, "method": method, "size": side, "alpha1": f"{knobs.alpha1:g}", "alpha2": f"{knobs.alpha2:g}"}
-    return Said("compare.alt_result" if "alpha1" in family.capabilities.acting(method) else "compare.alt_plain", args)
+    acting = family.capabilities.acting(method)
+    strengths: dict[str, str] = {name: f"{getattr(knobs, name):g}" for name in ("alpha1", "alpha2") if name in acting}
+    key = {0: "plain", 1: next(iter(strengths), ""), 2: "result"}[len(strengths)]
+    return Said(f"compare.alt_{key}", {"model": family.title, "method": method, "size": side, **strengths})
 
 
 def _note(note: Note, job: Job) -> Said:

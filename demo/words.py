@@ -72,6 +72,8 @@ TEXT: dict[str, tuple[str, str]] = {
         "{model}, {method}, α₁ {alpha1}, α₂ {alpha2}, {size} pixels",
         "{model}，{method}，α₁ {alpha1}，α₂ {alpha2}，{size} 像素",
     ),
+    "compare.alt_alpha1": ("{model}, {method}, α₁ {alpha1}, {size} pixels", "{model}，{method}，α₁ {alpha1}，{size} 像素"),
+    "compare.alt_alpha2": ("{model}, {method}, α₂ {alpha2}, {size} pixels", "{model}，{method}，α₂ {alpha2}，{size} 像素"),
     "compare.alt_plain": ("{model}, {method}, {size} pixels", "{model}，{method}，{size} 像素"),
     "compare.alt_stored": ("Stored result of the example {title}", "示例“{title}”的已存结果"),
     "compare.alt_baseline": ("The same model without regions", "同一模型，不使用区域"),

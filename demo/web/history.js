@@ -283,7 +283,7 @@ class History {
   /** What differs most often, for the line under the picture. */
   short({ facts }) {
     const { key, args = {} } = facts.settings;
-    return key === "compare.alt_plain" ? this.word(`method.${args.method}`) : this.word("history.short", args);
+    return key === "compare.alt_result" ? this.word("history.short", args) : this.word(`method.${args.method}`);
   }
 
   time({ at }) {

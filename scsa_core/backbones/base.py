@@ -35,7 +35,8 @@ def no_checkpoint(fraction: float | None = None, picture: Tensor | None = None) 
     """For callers that never cancel."""
 
 
-_BASELINE_IDLE = ("alpha1", "alpha2", "blend", "soft_borders")
+IDLE: Mapping[Method, tuple[str, ...]] = {"baseline": ("alpha1", "alpha2", "blend", "soft_borders"), "sca": ("alpha2",), "ssa": ("alpha1",)}
+"""Knobs that do nothing under a method, in most families; of an ablation the other attention's weight."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class Capabilities:
     timeline: Mapping[str, float] = field(default_factory=dict)
     encode_knobs: tuple[str, ...] = ()
     attends: int = 0
-    idle: Mapping[Method, tuple[str, ...]] = field(default_factory=lambda: {"baseline": _BASELINE_IDLE})
+    idle: Mapping[Method, tuple[str, ...]] = field(default_factory=lambda: IDLE)
 
     def acting(self, method: Method) -> tuple[str, ...]:
         """The knobs that do something under a method."""

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from scsa_core import checkpoints
 from scsa_core.attention import Distinct, RegionIndex, semantic_adain
-from scsa_core.backbones.base import BackboneInfo, Capabilities, Checkpoint, Features, Pair, alphas, no_checkpoint
+from scsa_core.backbones.base import IDLE, BackboneInfo, Capabilities, Checkpoint, Features, Pair, alphas, no_checkpoint
 from scsa_core.backbones.level import soften
 from scsa_core.backbones.sanet import decode, pair_labels
 from scsa_core.backbones.transformer import DecoderLayer, Transformer
@@ -47,7 +47,7 @@ INFO = BackboneInfo(
         multiple_of=PATCH,
         minimum=32,
         knobs=("alpha1", "alpha2", "blend", "size", "stroke_size", "keep_colours", "soft_borders"),
-        idle={"baseline": ("alpha1", "alpha2", "blend", "soft_borders"), "no_sadain": ("blend",)},
+        idle={**IDLE, "no_sadain": ("blend",)},
         attends=1024,
     ),
 )

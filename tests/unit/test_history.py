@@ -29,7 +29,7 @@ from scsa_core.recipe import Recipe, extract
 
 REGIONS = (Region(0, "Rest", "#cccccc"), Region(1, "Sea", "#0000ff"))
 HALVES = LabelMap.from_ids(np.repeat(np.arange(2, dtype=np.uint8), 20)[None].repeat(30, 0), REGIONS)
-KNOBS = Knobs(alpha1=0.55, alpha2=1.5, size=256, keep_colours=0.3)
+KNOBS = Knobs(alpha1=0.55, alpha2=0.75, size=256, keep_colours=0.3)  # "sca" has no α₂: it stays at the default of lite
 
 
 @pytest.fixture(scope="module")
@@ -77,8 +77,8 @@ def test_an_entry_says_what_was_turned_and_names_its_files(desk, files):
     done = made(desk, files)
     found = HistoryModel.model_validate(entry(done))
     assert found.facts["settings"] == {
-        "key": "compare.alt_result",
-        "args": {"model": "Lite", "method": "sca", "size": 256, "alpha1": "0.55", "alpha2": "1.5"},
+        "key": "compare.alt_alpha1",
+        "args": {"model": "Lite", "method": "sca", "size": 256, "alpha1": "0.55"},
     }
     assert found.facts["turned"] == {"keep_colours": 0.3} and found.facts["seconds"] == "1.2"
     assert (found.facts["content"], found.facts["style"]) == (done.job.content_sha256, done.job.style_sha256)

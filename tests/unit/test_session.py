@@ -443,4 +443,8 @@ def test_a_result_is_described_by_the_strengths_that_did_something():
 
     said = {name: described(FAMILIES[name].info, method, Knobs(), 512) for name, method in (("lite", "scsa"), ("mast", "regions"))}
     assert (said["lite"].key, said["mast"].key) == ("compare.alt_result", "compare.alt_plain")
-    assert described(FAMILIES["lite"].info, "baseline", Knobs(), 512).key == "compare.alt_plain"
+    lite = FAMILIES["lite"].info
+    assert {m: described(lite, m, Knobs(), 512).key for m in ("baseline", "sca", "ssa")} == {
+        "baseline": "compare.alt_plain", "sca": "compare.alt_alpha1", "ssa": "compare.alt_alpha2",
+    }  # fmt: skip
+    assert "alpha2" not in described(lite, "sca", Knobs(), 512).args
