@@ -163,6 +163,7 @@ class StudyDesk:
         own.token = token = CancelToken()
         idle = [gr.update(visible=False), gr.update(interactive=True)]
         hide = [gr.update(visible=False)] * 3
+        painting = ""
         try:
             self.desk.may_make(request)
             arms = self._arms(values[len(FORM) :], _whole(form["methods"]), lang)
@@ -177,7 +178,7 @@ class StudyDesk:
             )  # fmt: skip
             design.plan(len(chosen))
             if await asyncio.to_thread(lambda: self.studies.store.used_bytes()) > self.settings.study_megabytes * 1e6:
-                raise StudyError("the space that this host keeps for studies is used up", hint=t("study.full_hint", lang))
+                raise StudyError("the space that this host keeps for studies is used up", reason="full")
             pairs: list[PairPictures] = []
             total = len(chosen) * len(arms)
             for source in chosen:
@@ -187,6 +188,7 @@ class StudyDesk:
                     said = t("study.painting", lang, n=n, total=total)
                     yield [own, said, *hide, gr.update(visible=True), gr.update(interactive=False)]
                     token.checkpoint()
+                    painting = self.desk.engine.info(arm.model).title
                     renders.append(await self._render(session, source, arm, token))
                 pairs.append(PairPictures(source.name, source.content, source.style, renders))
             own.study, own.secret = await asyncio.to_thread(lambda: self.studies.store.create(design, pairs))
@@ -194,7 +196,7 @@ class StudyDesk:
             yield [own, t("study.stopped", lang), *hide, *idle]
             return
         except Exception as error:
-            yield [own, _said(error, lang), *hide, *idle]
+            yield [own, _said(error, lang, painting), *hide, *idle]
             return
         comparisons = design.trials - design.checks - int(design.repeat)
         said = t("study.built", lang, pairs=len(pairs), methods=len(arms), trials=design.trials, main=comparisons, checks=design.checks)
@@ -211,7 +213,7 @@ class StudyDesk:
         lang = self._lang(request)
         try:
             if not own.study:
-                raise StudyError("there is no draft", hint=t("study.build", lang))
+                raise StudyError("there is no draft", reason="no_draft")
             self.studies.store.publish(own.study, own.secret)
         except Exception as error:
             return [own, _said(error, lang), *[gr.skip()] * 5]
@@ -229,15 +231,16 @@ class StudyDesk:
             info = self.desk.engine.info(str(row["model"]))
             method = next((m for m in ALL_METHODS if m == row["method"]), "scsa")
             if method not in info.capabilities.methods:
-                raise StudyError(f"{info.title} has no method {method}", hint=t("study.other_method", lang))
+                said = f"{info.title} has no method {method}"
+                raise StudyError(said, reason="no_method", model=info.title, method=t(f"method.{method}", lang))
             alphas = [_number(row[a], a) for a in ("alpha1", "alpha2")]
             name = str(row["name"] or "").strip()[:60] or f"{info.title} {t(f'method.{method}', lang)}"
             arms.append(Arm(name, info.name, method, *alphas))
         names = [arm.name for arm in arms]
         if len(set(names)) < len(names):
-            raise StudyError("two methods have the same name", hint=t("study.other_name", lang))
+            raise StudyError("two methods have the same name", reason="same_name")
         if len({(a.model, a.method, a.alpha1, a.alpha2) for a in arms}) < len(arms):
-            raise StudyError("two methods have the same settings", hint=t("study.other_method", lang))
+            raise StudyError("two methods have the same settings", reason="same_settings")
         return arms
 
     def _source(self, own: Own, key: str, lang: str) -> Source | None:
@@ -403,7 +406,7 @@ def build_study(desk: Desk, words: Words, studies: Studies, settings: Settings, 
 def _whole(value: Any) -> int:
     """A number of the form. Raises StudyError."""
     if not is_number(value):
-        raise StudyError("a number of the form is missing")
+        raise StudyError("a number of the form is missing", reason="no_number")
     return int(value)
 
 
@@ -444,5 +447,5 @@ def _bounded(image: Image.Image) -> Image.Image:
     return image
 
 
-def _said(error: BaseException, lang: str) -> str:
-    return told(error, "a study", size=SIDE).line(lang)
+def _said(error: BaseException, lang: str, model: str = "") -> str:
+    return told(error, "a study", size=SIDE, model=model, form=True).line(lang)

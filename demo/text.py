@@ -108,7 +108,7 @@ class Words:
 
 
 def error_words(error: BaseException, *, reference: str = "", **context: Any) -> ErrorWords:
-    """Words for any error. context: "model" (title), "size" (pixels), "limit" (megapixels)."""
+    """Words for any error. context: "model" (title), "size" (pixels), "limit" (megapixels), "form" (True: of a form without a reset)."""
     what, do = _describe(error, context)
     return ErrorWords(what, do, reference=reference)
 
@@ -118,7 +118,8 @@ def _describe(error: BaseException, context: Mapping[str, Any]) -> tuple[Said, S
     model = {"model": context.get("model", "")}
     match error:
         case errors.UnreadableImage(looks_like=str(kind)) if kind:
-            return Said("error.unreadable_like", {"kind": kind}), use_other
+            known = f"error.looks_like.{kind}"
+            return Said(known) if known in TEXT else Said("error.unreadable_like", {"kind": kind}), use_other
         case errors.UnreadableImage():
             return Said("error.unreadable"), use_other
         case errors.ImageSizeError(size=(0, 0)):
@@ -130,7 +131,7 @@ def _describe(error: BaseException, context: Mapping[str, Any]) -> tuple[Said, S
         case errors.LabelError():
             return Said("error.map", detail), Said("error.do.map")
         case errors.KnobError():
-            return Said("error.knob", detail), Said("error.do.reset")
+            return Said("error.knob", detail), Said("error.do.correct" if context.get("form") else "error.do.reset")
         case errors.CheckpointMissing():
             return Said("error.weights_missing", model), Said("error.do.fetch")
         case errors.CheckpointError():
@@ -143,6 +144,8 @@ def _describe(error: BaseException, context: Mapping[str, Any]) -> tuple[Said, S
             return Said("error.too_many"), Said("error.do.wait", {"minutes": max(1, round(seconds / 60))})
         case errors.RequestError():
             return Said("error.request"), Said("error.do.reload")
+        case errors.StudyError(reason=str(reason), values=values) if reason:
+            return Said(f"study.fault.{reason}", values), Said(f"study.fault.{reason}.do", values)
         case errors.StudyError():
             return Said("error.study", detail), Said("error.do.only_hint", {"hint": error.hint})
         case errors.NoGpu():

@@ -299,6 +299,7 @@ TEXT: dict[str, tuple[str, str]] = {
         "请缩小图片，或在自己的电脑上运行本应用；另一张图片不受影响。",
     ),
     "error.do.map": ("Load another file, or paint the regions by hand.", "请载入其他文件，或手动绘制区域。"),
+    "error.do.correct": ("Correct it above and try again.", "请在上方改正后重试。"),
     "error.do.reset": ("Press Reset knobs and try again.", "请按“重置选项”后重试。"),
     "error.do.fetch": (
         "Open the Models tab to get them; Lite and the built-in regions are ready.",
@@ -438,3 +439,13 @@ TEXT: dict[str, tuple[str, str]] = {
 }
 
 TEXT |= STUDY_TEXT | HISTORY_TEXT
+
+KINDS = {
+    "an SVG": "SVG", "a web page": "网页", "a PDF": "PDF", "a ZIP file": "ZIP 文件", "a Photoshop file": "Photoshop 文件",
+    "a sound or video": "音频或视频", "an HEIC photo": "HEIC 照片", "a video or AVIF": "视频或 AVIF",
+}  # fmt: skip
+"""What `UnreadableImage.looks_like` says, in Chinese."""
+TEXT |= {
+    f"error.looks_like.{kind}": (TEXT["error.unreadable_like"][0].format(kind=kind), TEXT["error.unreadable_like"][1].format(kind=said))
+    for kind, said in KINDS.items()
+}

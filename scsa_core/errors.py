@@ -148,7 +148,15 @@ class NoGpu(ScsaError):
 
 
 class StudyError(ScsaError):
-    """A user study cannot be made, shown or kept."""
+    """A user study cannot be made, shown or kept.
+
+    reason: what is wrong, as a word for programs ("no_question"), or empty; values: the
+    numbers and names in the message, for one who says it in another language.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", reason: str = "", **values: Any) -> None:
+        super().__init__(message, hint=hint)
+        self.reason, self.values = reason, values
 
 
 class StudyUnknown(StudyError):

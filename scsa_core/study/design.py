@@ -38,16 +38,18 @@ class Plan:
 
     def __post_init__(self) -> None:
         if self.pairs < 1:
-            raise StudyError("a study needs at least one pair of pictures", hint="Choose some pairs.")
+            raise StudyError("a study needs at least one pair of pictures", hint="Choose some pairs.", reason="no_pairs")
         if self.shown not in (2, 3):
             raise StudyError(f"a trial shows two or three pictures, not {self.shown}")
         if self.arms < self.shown:
-            raise StudyError(f"{self.shown} pictures a trial need as many methods", hint="Add a method.")
+            said = f"{self.shown} pictures a trial need as many methods"
+            raise StudyError(said, hint="Add a method.", reason="few_methods", shown=self.shown)
         if self.main < MIN_MAIN or self.checks < 0:
             least = MIN_MAIN + max(0, self.checks) + int(self.repeat)
             raise StudyError(
-                f"of {self.trials} trials too few are left for the comparison", hint=f"Take at least {least} trials, or fewer checks."
-            )
+                f"of {self.trials} trials too few are left for the comparison",
+                hint=f"Take at least {least} trials, or fewer checks.", reason="few_trials", trials=self.trials, least=least,
+            )  # fmt: skip
 
     @property
     def main(self) -> int:

@@ -38,15 +38,17 @@ class Design:
         for name, limit in (("question", 500), ("consent", 4000), ("end_text", 2000), ("title", 200)):
             text = getattr(self, name)
             if len(text) > limit:
-                raise StudyError(f"the {name.replace('_', ' ')} is longer than {limit} characters", hint="Shorten it.")
+                said = f"the {name.replace('_', ' ')} is longer than {limit} characters"
+                raise StudyError(said, hint="Shorten it.", reason="too_long", limit=limit)
         if not self.question.strip():
-            raise StudyError("a study needs a question", hint="Write one.")
+            raise StudyError("a study needs a question", hint="Write one.", reason="no_question")
         if not 1 <= self.max_participants <= MAX_PARTICIPANTS:
-            raise StudyError(f"participants lie between 1 and {MAX_PARTICIPANTS}")
+            raise StudyError(f"participants lie between 1 and {MAX_PARTICIPANTS}", reason="participants", most=MAX_PARTICIPANTS)
         if self.trials > MAX_TRIALS or pairs > MAX_PAIRS or len(self.arms) > MAX_ARMS:
             raise StudyError(
-                f"a study has at most {MAX_PAIRS} pairs, {MAX_ARMS} methods and {MAX_TRIALS} trials a person", hint="Take fewer."
-            )
+                f"a study has at most {MAX_PAIRS} pairs, {MAX_ARMS} methods and {MAX_TRIALS} trials a person",
+                hint="Take fewer.", reason="too_many", pairs=MAX_PAIRS, methods=MAX_ARMS, trials=MAX_TRIALS,
+            )  # fmt: skip
         return Plan(pairs, len(self.arms), self.shown, self.trials, self.checks, self.repeat)
 
 

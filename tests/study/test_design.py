@@ -96,4 +96,5 @@ def test_too_few_trials_are_refused_with_the_number_that_would_do():
     with pytest.raises(StudyError) as refused:
         Plan(3, 2, trials=4, checks=1)
     assert "at least 5 trials" in refused.value.hint
+    assert (refused.value.reason, refused.value.values) == ("few_trials", {"trials": 4, "least": 5})
     assert Plan(3, 2, trials=5, checks=1).main == 3

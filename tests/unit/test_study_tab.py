@@ -93,7 +93,7 @@ def test_an_uploaded_pair_becomes_a_study_with_two_links(host, picture):
         "name": "Lite SCSA", "model": "lite", "method": "scsa", "alpha2": 0.5,
     }  # fmt: skip
     _, said, *_, vote, results = host.tab.publish(own, ASKED)
-    assert "no draft" in said and "#" not in str(results)
+    assert said.startswith(f"{t('study.fault.no_draft')} {t('study.fault.no_draft.do')}") and "#" not in str(results)
 
 
 def test_the_pair_on_create_brings_its_maps(host, picture):

@@ -68,6 +68,26 @@ def test_errors_say_what_happened_and_what_to_do(error):
         assert words.what.in_(lang) and words.do.in_(lang)
 
 
+def test_what_a_study_lacks_is_said_in_both_languages():
+    """Every reason that is raised has its words and what to do, without the English of the message."""
+    import re
+    from pathlib import Path
+
+    root = Path(__file__).parents[2]
+    files = [*root.glob("scsa_core/study/*.py"), root / "demo" / "study.py"]
+    reasons = {name for path in files for name in re.findall(r'reason="(\w+)"', path.read_text())}
+    assert len(reasons) > 8 and all({f"study.fault.{name}", f"study.fault.{name}.do"} <= set(TEXT) for name in reasons)
+    few = error_words(errors.StudyError("of 4 trials too few", reason="few_trials", trials=4, least=5), form=True)
+    assert few.line("zh") == "4 题中留给比较的题数太少。 请至少设 5 题，或减少检查题。"
+    assert error_words(errors.KnobError("x", knob="alpha1"), form=True).do.key == "error.do.correct"
+
+
+def test_what_a_refused_file_looks_like_is_said_in_the_pages_language():
+    assert "HEIC 照片" in error_words(errors.UnreadableImage("x", looks_like="an HEIC photo")).what.in_("zh")
+    assert "an HEIC photo" in error_words(errors.UnreadableImage("x", looks_like="an HEIC photo")).what.in_("en")
+    assert "a fax" in error_words(errors.UnreadableImage("x", looks_like="a fax")).what.in_("zh")
+
+
 def test_what_is_said_can_be_said_again_in_another_language():
     said = Said("status.cancelled", {"seconds": "3"})
     assert "3" in said.in_("en") and "3" in said.in_("zh") and said.in_("en") != said.in_("zh")
