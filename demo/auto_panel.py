@@ -28,6 +28,15 @@ _QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"
 OUTPUTS = ("painter", "notes", "find", "stop", "said", "ask")
 
 
+class WayMenu(gr.Dropdown):
+    """The menu of segmenters. Weights may arrive while a page still shows that they are not here; Gradio would refuse what it sends."""
+
+    is_template = True  # to the browser it is a Dropdown
+
+    def preprocess(self, payload: Any) -> Any:
+        return payload if payload == "sam" else super().preprocess(payload)
+
+
 class AutoPanel:
     """Components and their handlers. Made inside the page's layout; `wire` once everything is laid out."""
 
@@ -37,7 +46,7 @@ class AutoPanel:
             self.find = words.add(gr.Button(t("auto.find"), elem_id="auto-find"), value="auto.find")
             self.stop = words.add(gr.Button(t("auto.stop"), visible=False, elem_id="auto-stop"), value="auto.stop")
             self.by = words.add(
-                gr.Dropdown(ways("en"), value="builtin", label=t("auto.by"), interactive=True, filterable=False, elem_id="auto-by"),
+                WayMenu(choices=ways("en"), value="builtin", label=t("auto.by"), interactive=True, filterable=False, elem_id="auto-by"),
                 label="auto.by", choices=ways,
             )  # fmt: skip
             self.number = words.add(
@@ -105,9 +114,10 @@ class AutoPanel:
             yield _updates(**idle, notes=gr.update(items={"error": need, "notes": []}))
             return
         notes: list[Said] = []
-        if by == "sam":  # not here: what is here serves meanwhile
-            by = "builtin"
-            notes.append(Said("auto.meanwhile", {"size": round(registry.state("sam").megabytes)}))
+        if by == "sam":  # chosen while it was not here; what is here serves meanwhile
+            by = next((name for _, name in ways(lang) if name.startswith("sam_")), "builtin")
+            if by == "builtin":
+                notes.append(Said("auto.meanwhile", {"size": round(registry.state("sam").megabytes)}))
         token = session.finding = CancelToken()
         events: list[Progress] = []
         work = asyncio.ensure_future(asyncio.to_thread(self._value, session, painter, by, number, only_untouched, events.append, token))
@@ -153,7 +163,7 @@ class AutoPanel:
         regions = None
         if only_untouched:
             now = to_label_maps(painter)
-            mine = untouched.touched(now, session.automatic_maps)
+            mine = untouched.touched(now, untouched.nearest(now, session.found))
             kept = links_of(painter)
             legend = regions_of(painter.get("regions") or [])
             content, style, links = untouched.fill(now, mine, (content, style), links, legend, kept)

@@ -11,7 +11,7 @@ import json
 import secrets
 import threading
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,9 +23,11 @@ from scsa_core.labels import LabelMap
 from scsa_core.progress import CancelToken
 
 from .text import ErrorWords, Said
+from .untouched import FoundMaps
 
 MAX_SESSIONS = 1000
 MAX_PICTURES = 100
+FOUND_KEPT = 8
 
 READY = Said("status.ready")
 _TURNS = itertools.count(int(time.time() * 1000))  # a page outlives a restart of the server, whose turns come after
@@ -139,7 +141,7 @@ class Session:
         self.pictures: dict[str, str] = {}
         self.accepted: dict[str, str] = {}  # uploaded file -> the copy that is kept
         self._known: dict[str, None] = {}  # every picture that was on this desk
-        self.automatic_maps: tuple[LabelMap | None, LabelMap | None] | None = None  # as an example or Auto left them last
+        self.found: deque[FoundMaps] = deque(maxlen=FOUND_KEPT)  # as examples and Auto left them last
         self._automatic: dict[str, None] = {}  # digests of all that were so left
         self.finding: CancelToken | None = None  # of Auto under way
         self.stale = False  # settings changed while a render ran that they do not stop
@@ -149,7 +151,7 @@ class Session:
 
     def found_maps(self, maps: tuple[LabelMap | None, LabelMap | None]) -> None:
         """An example or Auto made these: nobody's own work is lost with them."""
-        self.automatic_maps = maps
+        self.found.append(FoundMaps.of(maps))
         self._automatic.update({m.digest(): None for m in maps if m is not None})
         while len(self._automatic) > MAX_PICTURES:
             del self._automatic[next(iter(self._automatic))]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from scsa_core.errors import LabelError
 from scsa_core.labels import LabelMap, Region, default_region
@@ -14,7 +17,39 @@ Maps = tuple[LabelMap | None, LabelMap | None]
 Links = Mapping[int, tuple[int, ...]]
 
 
-def touched(now: Maps, before: Maps | None) -> frozenset[int]:
+@dataclass(frozen=True)
+class FoundMaps:
+    """A pair of maps as it was found, in a few kB: of each its (width, height) and its ids, deflated; None: none."""
+
+    sides: tuple[tuple[tuple[int, int], bytes] | None, ...]
+
+    @classmethod
+    def of(cls, maps: Maps) -> FoundMaps:
+        return cls(tuple((m.size, zlib.compress(m.ids.tobytes(), 1)) if m is not None else None for m in maps))
+
+    def ids(self, side: int, size: tuple[int, int]) -> NDArray[np.uint8] | None:
+        """(H, W) ids of the content (0) or the style (1), where that has this (width, height)."""
+        kept = self.sides[side]
+        if kept is None or kept[0] != size:
+            return None
+        return np.frombuffer(zlib.decompress(kept[1]), np.uint8).reshape(size[1], size[0])
+
+
+def nearest(now: Maps, found: Iterable[FoundMaps]) -> FoundMaps | None:
+    """The found maps that differ least from those that are there: an undo may have brought earlier ones back."""
+
+    def differing(maps: FoundMaps) -> int:
+        pixels = 0
+        for k, current in enumerate(now):
+            if current is not None:
+                old = maps.ids(k, current.size)
+                pixels += current.ids.size if old is None else int(np.count_nonzero(current.ids != old))
+        return pixels
+
+    return min(reversed(list(found)), key=differing, default=None)
+
+
+def touched(now: Maps, before: FoundMaps | None) -> frozenset[int]:
     """Regions that hold a pixel in either picture that a person gave them.
 
     before: the maps as they were found; None: every region is a person's. Rest never is.
@@ -23,11 +58,9 @@ def touched(now: Maps, before: Maps | None) -> frozenset[int]:
     for k, current in enumerate(now):
         if current is None:
             continue
-        old = before[k] if before is not None else None
-        if old is None or old.size != current.size:
-            found.update(current.region_ids)
-        else:
-            found.update(np.unique(current.ids[current.ids != old.ids]).tolist())
+        old = before.ids(k, current.size) if before is not None else None
+        changed = current.ids if old is None else current.ids[current.ids != old]
+        found.update(np.unique(changed).tolist())
     return frozenset(found - {0})
 
 

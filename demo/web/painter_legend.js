@@ -255,6 +255,7 @@ class Legend {
     };
     input.addEventListener("keydown", (event) => {
       event.stopPropagation();
+      if (event.isComposing) return; // Enter picks a word of the input method
       if (event.key === "Enter" || event.key === "Escape") {
         event.preventDefault();
         finish(event.key === "Enter", true);

@@ -1,13 +1,21 @@
 """Auto on the page: what is found becomes a painter value, and hand-made maps are known as such."""
 
+import asyncio
+
+import gradio as gr
 import numpy as np
 import pytest
 from PIL import Image
 
 from demo import auto
+from demo.auto_panel import AutoPanel, WayMenu
+from demo.desk import Desk
 from demo.files import Picture
 from demo.painter import to_label_maps
 from demo.session import Session
+from demo.settings import Settings
+from demo.text import Words
+from scsa_core.engine import Engine
 from scsa_core.errors import Cancelled
 from scsa_core.labels import LabelMap
 from scsa_core.pairing import Pairing
@@ -125,3 +133,26 @@ def test_every_size_of_segment_anything_that_is_here_is_a_choice(monkeypatch):
     monkeypatch.setattr(auto, "segment_pair", lambda *a, **k: asked.append((a[2], k["sam_model"], k["device"])) or (one, one, Pairing({1: (1,)})))
     auto.AutoMaps("cpu").find(picture(0), picture(1), "sam_vit_h", "5")
     assert asked == [("sam", "vit_h", "cpu")]
+
+
+def test_segment_anything_is_used_where_its_weights_arrived_after_it_was_chosen(monkeypatch, tmp_path):
+    """The page may still show, and send, the choice of when they were not here."""
+    desk, asked = Desk(Engine("cpu"), Settings(preload=False, data=tmp_path)), []
+    painter, _, example = desk.opening()
+    painter |= {side: painter[side] | {"picture": {"path": painter[side]["picture"]}} for side in ("content", "style")}
+    one = LabelMap.from_ids(np.ones((8, 8), np.uint8))
+    monkeypatch.setattr(desk.auto_maps, "find", lambda content, style, by, *rest: asked.append(by) or (one, one, {}))
+    with gr.Blocks():
+        panel = AutoPanel(desk, Words())
+
+    async def find():
+        return [u async for u in panel._find(Session("a"), painter, "sam", "auto", only_untouched=False)]
+
+    notes = asyncio.run(find())[-2][1]["items"]["notes"]
+    assert asked == ["builtin"] and notes[0]["key"] == "auto.meanwhile"
+    monkeypatch.setattr(auto.sam, "is_here", lambda name: name == "vit_l")
+    assert asyncio.run(find())[-2][1]["items"]["notes"] == [] and asked == ["builtin", "sam_vit_l"]
+    menu = WayMenu(choices=auto.ways("en"))
+    assert menu.preprocess("sam") == "sam" and menu.preprocess("sam_vit_l") == "sam_vit_l"
+    with pytest.raises(gr.Error):
+        menu.preprocess("anything")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from demo.untouched import fill, touched
+from demo.untouched import FoundMaps, fill, nearest, touched
 from scsa_core.labels import LabelMap, Region, default_region
 from scsa_core.pairing import AS_IT_IS
 
@@ -11,15 +11,27 @@ FOUND = LabelMap.from_ids([[1, 1, 2, 2]]), LabelMap.from_ids([[1, 2, 2, 2]])
 
 def test_a_region_that_gained_pixels_is_touched_and_one_that_only_lost_some_is_not():
     painted = LabelMap.from_ids([[1, 2, 2, 2]])
-    assert touched((painted, FOUND[1]), FOUND) == {2}
-    assert touched(FOUND, FOUND) == frozenset()
+    found = FoundMaps.of(FOUND)
+    assert touched((painted, FOUND[1]), found) == {2}
+    assert touched(FOUND, found) == frozenset()
     erased = LabelMap.from_ids([[1, 1, 0, 2]])
-    assert touched((erased, FOUND[1]), FOUND) == frozenset()
+    assert touched((erased, FOUND[1]), found) == frozenset()
+
+
+def test_what_was_found_earlier_and_came_back_is_no_persons():
+    later = tuple(LabelMap.from_ids(ids) for ids in ([[5, 6, 7, 8]], [[5, 6, 7, 8]]))
+    other_size = tuple(LabelMap.from_ids([[1]]) for _ in range(2))
+    found = [FoundMaps.of(maps) for maps in (FOUND, later, other_size)]
+    stroke = LabelMap.from_ids([[1, 1, 2, 3]])
+    assert nearest((stroke, FOUND[1]), found) == found[0]
+    assert touched((stroke, FOUND[1]), nearest((stroke, FOUND[1]), found)) == {3}
+    assert nearest((stroke, None), found) == found[0]
+    assert nearest((stroke, None), []) is None
 
 
 def test_without_earlier_maps_everything_painted_is_a_persons():
     assert touched((LabelMap.from_ids([[0, 3]]), None), None) == {3}
-    assert touched((LabelMap.from_ids([[0, 3], [3, 3]]), None), FOUND) == {3}  # another picture's maps say nothing
+    assert touched((LabelMap.from_ids([[0, 3], [3, 3]]), None), FoundMaps.of(FOUND)) == {3}  # another picture's maps say nothing
 
 
 def test_a_persons_pixels_stay_and_found_regions_take_free_ids():
