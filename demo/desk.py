@@ -133,6 +133,9 @@ class Desk:
     def place(self, session: Session, example: Example) -> View:
         """Put an example on the desk: nothing is rendered, and what was asked of the desk before is not either."""
         session.drop()
+        session.restored = ()
+        if session.finding is not None:
+            session.finding.cancel()
         session.answers(session.arrive(), always=True)
         files, knobs = example.files(publish), self.knobs_of(example)
         kept = session.view.kept

@@ -185,6 +185,7 @@ class Session:
 
     def note(self, stamp: int, *, stops: bool) -> None:
         """A change was made: a run for an older one gives way, unless it is about to show something."""
+        self.restored = ()
         if not stops:
             return
         self.newest = max(self.newest, stamp)

@@ -106,7 +106,8 @@ class Studio:
                     return
             elif not force and (not live or _capabilities(job).slow):
                 session.drop()
-                yield self._show(session, state="stale", said=Said("status.stale"), more=False)
+                notes = session.restored or session.view.notes
+                yield self._show(session, state="stale", said=Said("status.stale"), more=False, notes=notes)
                 return
             run = session.begin(stamp, job.mark(), whole=force or awaited)
             async for view in self._run(session, run, job, skip_result=same and not force, whole=force or awaited):
@@ -282,9 +283,11 @@ class Studio:
     def _same(self, session: Session) -> View:
         """Nothing to paint: the full result is shown. A result just done keeps its time: one choice may count twice."""
         view = session.view
+        notes, session.restored = session.restored + tuple(n for n in view.notes if n not in session.restored), ()
+        shown: dict[str, Any] = {"result": session.full, "notes": notes, "preview": False, "more": False, "error": None}
         if view.state == "done" and view.result == session.full:
-            return self._show(session, said=Said("status.done", view.said.args), preview=False, more=False, error=None)
-        return self._show(session, state="idle", said=Said("status.same"), result=session.full, preview=False, more=False, error=None)
+            return self._show(session, said=Said("status.done", view.said.args), **shown)
+        return self._show(session, state="idle", said=Said("status.same"), **shown)
 
     def _progress(self, session: Session, state: State, step: Progress) -> View:
         return self._show(session, state=state, said=Said(f"status.{step.stage}"), fraction=step.fraction)

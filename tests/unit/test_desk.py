@@ -28,12 +28,13 @@ from demo.desk import (
 )
 from demo.files import publish
 from demo.knobs import SLIDERS, MethodMenu, acts, control, in_order, named, sliders, visibility
-from demo.session import Job, View
+from demo.session import Job, Session, View
 from demo.settings import Settings
 from demo.text import TEXT, Said
 from scsa_core.backbones import FAMILIES
 from scsa_core.backbones.base import Capabilities
 from scsa_core.engine import Engine
+from scsa_core.progress import CancelToken
 
 VISITOR = SimpleNamespace(session_hash="one")
 
@@ -167,6 +168,13 @@ def test_a_page_that_asks_is_told_what_it_has_not_seen(desk):
     assert asked("x")["notes"]["items"] == note_items(session.view)
     gone = SimpleNamespace(session_hash="gone")
     assert asked(0, gone) == dict.fromkeys(LOOKED, gr.skip()) and desk.sessions.find("gone") is None
+
+
+def test_an_example_ends_what_was_said_of_and_looked_for_in_the_pictures_before(desk):
+    session = Session("before")
+    session.restored, session.finding = (Said("note.photo_map"),), CancelToken()
+    desk.place(session, desk.examples[0])
+    assert session.restored == () and session.finding.cancelled
 
 
 @pytest.mark.parametrize(("name", "doubted"), [("content.jpg", True), ("content_map.png", False)])

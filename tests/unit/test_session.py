@@ -437,6 +437,20 @@ def test_notes_of_settings_that_came_back_stay_beside_those_of_the_render(files)
     assert asyncio.run(follow(desk, session, lambda: job(0.9), stamp=2))[-1].notes == ()
 
 
+def test_notes_of_settings_that_came_back_stay_where_nothing_is_painted_and_end_with_the_next_change(files):
+    session, said = Session("a"), (Said("note.restored"),)
+    desk = studio(FakeEngine(), files)
+    asyncio.run(follow(desk, session, job))
+    session.restored = said  # the result on show was dropped
+    same = asyncio.run(follow(desk, session, job, stamp=1, force=False))
+    assert same[-1].notes == said and session.restored == ()
+    session.restored = said
+    stale = asyncio.run(follow(desk, session, lambda: job(0.9), stamp=1, force=False, live=False))
+    assert stale[-1].state == "stale" and stale[-1].notes == said
+    session.note(2, stops=False)
+    assert session.restored == ()
+
+
 def test_a_result_is_described_by_the_strengths_that_did_something():
     from demo.studio import described
     from scsa_core.backbones import FAMILIES
