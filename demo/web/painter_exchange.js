@@ -41,6 +41,7 @@ const Exchange = {
     const value = {
       v: this.v, regions: this.regions, links: this.links, by: this.by, error: null, incoming: this.incoming,
     };
+    if (this.incoming) this.handed = Object.fromEntries(SIDES.map((name) => [name, this.sides[name].committed]));
     const sides = SIDES.map((name) => [name, this.sides[name], this.waiting[name]]);
     for (const [name, side, waiting] of sides) {
       if (waiting) {
@@ -128,7 +129,8 @@ const Exchange = {
     const turn = ++this.turn;
     // An answer about a picture must not undo what was painted since: it only brings pictures.
     const picturesOnly = value.by === "picture" && !first;
-    const parts = [];
+    const handed = value.by === "import" && !first ? this.handed : null;
+    const parts = [], kept = [];
     const next = {};
     try {
       await Promise.all(SIDES.map(async (name) => {
@@ -147,11 +149,16 @@ const Exchange = {
       const waited = this.waiting[name] !== null;
       this.waiting[name] = null;
       if (side === null) continue;
+      if (side.ids && handed?.[name]?.length === side.ids.length && changedBox(handed[name], side.ids, side.w, side.h) === null) {
+        kept.push(name); // the files were for the other picture: what was painted on this one meanwhile stays
+        continue;
+      }
       if (waited) this.paneOf(name).showAlert(null);
       parts.push({ kind: "side", side: name, before: this.sides[name], after: side });
     }
     if (!picturesOnly) {
-      const regions = readRegions(value.regions);
+      const regions = readRegions([...(value.regions ?? []), ...this.regions.filter(({ id }) => (
+        kept.some((name) => this.counts()[name][id] > 0) && !(value.regions ?? []).some((region) => region.id === id)))]);
       const links = value.links ?? {};
       if (JSON.stringify([regions, links]) !== JSON.stringify([this.regions, this.links])) {
         parts.push(this.legendPart({ regions, links }));

@@ -9,6 +9,7 @@ import os
 import queue
 import shutil
 import socket
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -58,6 +59,7 @@ class Host:
         self.events: queue.Queue[tuple[str, dict, dict]] = queue.Queue()
         self.answer: dict[str, Any] | None = None  # what the next "picture" event is answered with
         self.imports = False  # whether map files are read as the app reads them
+        self.gate = threading.Event()  # set: an import is answered at once
         self.pushed: Callable[[dict], Any] = lambda value: gr.skip()  # what the button sends
         self.content, self.style = self._pictures()
         with gr.Blocks() as self.demo:
@@ -82,6 +84,8 @@ class Host:
     def _taker(self, name: str) -> Callable[..., Any]:
         def take(value: dict, event: gr.EventData) -> Any:
             self.events.put((name, value, dict(event._data or {})))
+            if name == "import":
+                self.gate.wait(30)
             if name in ("picture", "import") and self.answer is not None:
                 answer, self.answer = self.answer, None
                 return gr.update(value=answer)
@@ -130,6 +134,7 @@ class Desk:
             host.events.get_nowait()
         host.answer = None
         host.imports = False
+        host.gate.set()
         page.goto(host.url)
         page.wait_for_selector(".sp-root .sp-toolbar", timeout=SLOW)
         page.wait_for_selector("#push", timeout=SLOW)

@@ -280,6 +280,29 @@ def test_maps_are_saved_and_loaded(desk: Desk) -> None:
     assert ids(value)[150, 200] == 2 and value["incoming"] is None
 
 
+def test_a_stroke_on_the_other_picture_while_a_map_is_read_stays(desk: Desk) -> None:
+    desk.load()
+    desk.host.imports = True
+    desk.host.gate.clear()
+    halves = np.zeros((400, 300), np.uint8)
+    halves[200:] = 2
+    path = desk.host.folder / "style_labels.png"
+    Image.fromarray(halves).save(path)
+    desk.pane("style").locator("input[type=file]").nth(2).set_input_files(path)
+    desk.host.next("import")
+    desk.page.get_by_role("button", name="Add region").click()  # a region that Python has not heard of
+    desk.host.next()
+    desk.drag([(0.2, 0.5), (0.8, 0.5)])
+    painted = ids(desk.host.next()[0])
+    assert painted.max() == 3
+    desk.host.gate.set()
+    expect(desk.page.locator(".sp-live")).to_contain_text("Map loaded")
+    desk.drag([(0.2, 0.8), (0.8, 0.8)])
+    value, _ = desk.host.next()
+    assert (ids(value)[painted > 0] == painted[painted > 0]).all() and np.array_equal(ids(value, "style"), halves)
+    assert [r["id"] for r in value["regions"]] == [0, 1, 2, 3]
+
+
 def test_pictures_and_their_maps_are_dropped_together(desk: Desk) -> None:
     page, host = desk.page, desk.host
     host.imports = True

@@ -138,7 +138,7 @@ def test_every_size_of_segment_anything_that_is_here_is_a_choice(monkeypatch):
 def test_segment_anything_is_used_where_its_weights_arrived_after_it_was_chosen(monkeypatch, tmp_path):
     """The page may still show, and send, the choice of when they were not here."""
     desk, asked = Desk(Engine("cpu"), Settings(preload=False, data=tmp_path)), []
-    painter, _, example = desk.opening()
+    painter, *_ = desk.opening()
     painter |= {side: painter[side] | {"picture": {"path": painter[side]["picture"]}} for side in ("content", "style")}
     one = LabelMap.from_ids(np.ones((8, 8), np.uint8))
     monkeypatch.setattr(desk.auto_maps, "find", lambda content, style, by, *rest: asked.append(by) or (one, one, {}))
