@@ -164,24 +164,29 @@ def test_a_refused_file_takes_no_earlier_picture_with_it(desk: Desk) -> None:
     assert np.array_equal(ids(desk.host.next()[0]), painted)
 
 
-def test_an_upload_that_ends_after_undo_belongs_to_its_own_picture(desk: Desk) -> None:
-    desk.load()
+def held_upload(desk: Desk, file: Any) -> Route:
+    """Choose a file as content; its upload does not end before the route goes on."""
     held: list[Route] = []
     desk.page.route("**/upload*", lambda route: held.append(route))
-    desk.pane("content").locator("input[type=file]").first.set_input_files(desk.host.style)
-    box = desk.pane("content").locator(".sp-map")
+    desk.pane("content").locator("input[type=file]").first.set_input_files(file)
     for _ in range(100):
         if held:
             break
         desk.page.wait_for_timeout(50)
     desk.canvas().focus()
+    return held[0]
+
+
+def test_an_upload_that_ends_after_undo_belongs_to_its_own_picture(desk: Desk) -> None:
+    desk.load()
+    upload = held_upload(desk, desk.host.style)
     desk.page.keyboard.press("Control+z")
     value, _ = desk.host.next()
     assert name_of(value) == "content.png"
     with desk.page.expect_response(lambda r: "/upload" in r.url and r.ok):
-        held[0].continue_()
+        upload.continue_()
     desk.host.quiet()
-    expect(box).to_be_visible()
+    expect(desk.pane("content").locator(".sp-map")).to_be_visible()
     desk.drag([(0.2, 0.8), (0.8, 0.8)])
     value, _ = desk.host.next()
     assert name_of(value) == "content.png" and ids(value).shape == (300, 400)
@@ -192,18 +197,11 @@ def test_an_upload_that_ends_after_undo_belongs_to_its_own_picture(desk: Desk) -
 
 def test_an_upload_that_ends_after_a_swap_belongs_to_its_own_picture(desk: Desk) -> None:
     desk.load()
-    held: list[Route] = []
-    desk.page.route("**/upload*", lambda route: held.append(route))
-    desk.pane("content").locator("input[type=file]").first.set_input_files({"name": "new.png", "mimeType": "image/png", "buffer": desk.host.content.read_bytes()})  # fmt: skip
-    for _ in range(100):
-        if held:
-            break
-        desk.page.wait_for_timeout(50)
-    desk.canvas().focus()
+    upload = held_upload(desk, {"name": "new.png", "mimeType": "image/png", "buffer": desk.host.content.read_bytes()})
     desk.page.keyboard.press("x")
     value, _ = desk.host.next()
     assert name_of(value, "content") == "style.png" and value["style"]["picture"] is None
-    held[0].continue_()
+    upload.continue_()
     value, data = desk.host.next("picture")
     assert data == {"side": "style"}
     assert [name_of(value, side) for side in ("content", "style")] == ["style.png", "new.png"]

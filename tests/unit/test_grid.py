@@ -107,20 +107,24 @@ def test_another_family_keeps_its_own_defaults(sheets):
     assert (knobs.alpha1, knobs.alpha2, knobs.stroke_size, knobs.size) == (0.7, 0.3, 1.5, 256)
 
 
-def test_cancel_keeps_what_is_painted(sheets, engine):
+def cancelled_in_the_second(sheets, engine, found):
+    """Paint both cells of lite; Cancel while the second is under way. The updates, and the sheet."""
     engine.gate = threading.Semaphore(1)
-    session, found = sheets.desk.sessions.get("one"), values(sheets)
+    session, before = sheets.desk.sessions.get("one"), len(engine.requests)
 
     async def main():
         async def stop():
-            while len(engine.requests) < 2:
+            while len(engine.requests) < before + 2:
                 await asyncio.sleep(0.005)
             sheets.stop(VISITOR)
 
         return (await asyncio.gather(follow(sheets, session, found), stop()))[0]
 
-    seen = asyncio.run(asyncio.wait_for(main(), 20))
-    sheet = sheets.of(session)
+    return asyncio.run(asyncio.wait_for(main(), 20)), sheets.of(session)
+
+
+def test_cancel_keeps_what_is_painted(sheets, engine):
+    seen, sheet = cancelled_in_the_second(sheets, engine, values(sheets))
     assert sheet.said.key == "grid.cancelled" and sheet.token is None
     assert sheet.cell(ALL[0]).picture and sheet.cell(ALL[1]).state == "empty"
     assert seen[-1][0]["items"]["running"] is False and len(sheets.desk.studio.line) == 0
@@ -152,19 +156,8 @@ def test_pictures_of_an_earlier_pair_are_told_apart(sheets, engine):
 
 def test_a_cancelled_grid_marks_what_it_did_not_come_to(sheets, engine):
     painted(sheets, values(sheets))
-    engine.gate = threading.Semaphore(1)
-    session, found = sheets.desk.sessions.get("one"), another_pair(sheets)
-
-    async def main():
-        async def stop():
-            while len(engine.requests) < 4:
-                await asyncio.sleep(0.005)
-            sheets.stop(VISITOR)
-
-        await asyncio.gather(follow(sheets, session, found), stop())
-
-    asyncio.run(asyncio.wait_for(main(), 20))
-    cells = [sheets.of(session).cell(name) for name in ALL]
+    _, sheet = cancelled_in_the_second(sheets, engine, another_pair(sheets))
+    cells = [sheet.cell(name) for name in ALL]
     assert [c.state for c in cells] == ["done", "done"] and [c.stale for c in cells] == [False, True]
 
 
