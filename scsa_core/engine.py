@@ -204,8 +204,8 @@ class Engine:
         maps = request.content_map, request.style_map
         if request.reference or maps[0] is None or maps[1] is None:
             return False
-        sides = ((maps[0], plan.content_size, "content"), (maps[1], plan.style_size, "style"))
-        return all(_map_key(request, model, plan, m.resized(size), which) in self._cache for m, size, which in sides)
+        sides = ((maps[0], "content"), (maps[1], "style"))
+        return all(_map_key(request, model, plan, m, which) in self._cache for m, which in sides)
 
     def _check(self, request: RenderRequest) -> None:
         info = self.info(request.backbone)
@@ -285,8 +285,7 @@ class Engine:
         if request.method != "baseline":
             assert maps is not None
             with run.stage("encode_maps"):
-                sized = maps if request.reference else (maps[0].resized(plan.content_size), maps[1].resized(plan.style_size))
-                sides = tuple(zip(sized, ("content", "style"), strict=True))
+                sides = tuple(zip(maps, ("content", "style"), strict=True))
                 encoded = []
                 for part, (m, which) in enumerate(sides):
                     run.part(part, len(sides))

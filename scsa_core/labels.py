@@ -11,11 +11,12 @@ import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -32,6 +33,7 @@ PALETTE = (
 
 MAX_REGIONS = 64
 NAME_LENGTH = 40
+SIZES_KEPT = 4
 _COLOUR = re.compile(r"#[0-9a-f]{6}")
 
 
@@ -96,7 +98,7 @@ class LabelMap:
         """(width, height)."""
         return self.ids.shape[1], self.ids.shape[0]
 
-    @property
+    @cached_property
     def region_ids(self) -> tuple[int, ...]:
         """Ids that occur, ascending."""
         return tuple(np.flatnonzero(np.bincount(self.ids.ravel())).tolist())
@@ -115,6 +117,10 @@ class LabelMap:
 
     def digest(self) -> str:
         """Changes when an id or the colour of one in use does; names do not count."""
+        return self._digest
+
+    @cached_property
+    def _digest(self) -> str:
         h = hashlib.blake2b(digest_size=16)
         h.update(repr((self.ids.shape, [(k, self.colour_of(k)) for k in self.region_ids])).encode())
         h.update(self.ids.tobytes())
@@ -135,7 +141,7 @@ class LabelMap:
         out = np.zeros((height, width), dtype=np.uint8)
         for region_id in ids:
             mask = (self.ids == region_id).astype(np.float32)
-            share = cv2.resize(mask, (width, height), interpolation=cv2.INTER_AREA) if whole else rows @ mask @ columns.T
+            share = cv2.resize(mask, (width, height), interpolation=cv2.INTER_AREA) if whole else _product(rows, mask, columns)
             more = share > best + 1e-5
             out[more] = region_id
             best[more] = share[more]
@@ -146,9 +152,22 @@ class LabelMap:
         width, height = size
         if size == self.size:
             return self
-        if width >= self.size[0] and height >= self.size[1]:
-            return LabelMap.from_ids(self.ids[_nearest(self.size[1], height)][:, _nearest(self.size[0], width)], self.regions)
-        return LabelMap.from_ids(self.to_grid(height, width), self.regions)
+        found = self._resized.get(size)
+        if found is None:
+            if width >= self.size[0] and height >= self.size[1]:
+                ids = self.ids[_nearest(self.size[1], height)][:, _nearest(self.size[0], width)]
+            else:
+                ids = self.to_grid(height, width)
+            found = LabelMap.from_ids(ids, self.regions)
+            if len(self._resized) >= SIZES_KEPT:
+                self._resized.clear()
+            self._resized[size] = found
+        return found
+
+    @cached_property
+    def _resized(self) -> dict[tuple[int, int], LabelMap]:
+        """By size: a render, its preview and what either is expected to take ask for the same few."""
+        return {}
 
     def to_colour_image(self) -> Image.Image:
         """RGB picture in the regions' colours."""
@@ -170,6 +189,12 @@ def _coverage(source: int, target: int) -> NDArray[np.float32]:
     overlap = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
     shares: NDArray[np.float32] = (np.clip(overlap, 0, None) * (target / source)).astype(np.float32)
     return shares
+
+
+def _product(rows: NDArray[np.float32], mask: NDArray[np.float32], columns: NDArray[np.float32]) -> NDArray[np.float32]:
+    """rows @ mask @ columns.T by torch: NumPy's threads stay awake for a tenth of a second, in the way of the encoder's."""
+    out: NDArray[np.float32] = torch.linalg.multi_dot([torch.from_numpy(x) for x in (rows, mask, columns.T)]).numpy()
+    return out
 
 
 def _nearest(source: int, target: int) -> NDArray[np.intp]:

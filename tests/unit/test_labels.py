@@ -1,6 +1,7 @@
 """Label maps: exact votes, one palette for two pictures, nothing blended."""
 
 import io
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFilter
 
+from scsa_core import labels
 from scsa_core.errors import LabelError
 from scsa_core.labels import PALETTE, LabelMap, Region, default_region, maps_from_colours, read_maps, reference_labels
 
@@ -34,6 +36,27 @@ def votes(ids, height, width):
 @given(id_arrays(10), st.integers(1, 9), st.integers(1, 9))
 def test_a_grid_cell_takes_the_region_that_covers_most_of_it(ids, height, width):
     assert np.array_equal(LabelMap.from_ids(ids).to_grid(height, width), votes(ids, height, width))
+
+
+def test_a_map_at_a_size_is_worked_out_once_and_few_are_kept(monkeypatch):
+    m = LabelMap.from_ids(np.arange(600).reshape(20, 30) // 150 + 1)
+    asked = []
+    made = LabelMap.to_grid
+    monkeypatch.setattr(LabelMap, "to_grid", lambda self, *size: asked.append(size) or made(self, *size))
+    first = m.resized((7, 5))
+    assert m.resized((7, 5)) is first and asked == [(5, 7)]
+    assert first.digest() == LabelMap.from_ids(first.ids).digest() != m.digest()
+    for width in range(2, 30):
+        assert np.array_equal(m.resized((width, 5)).ids, votes(m.ids, 5, width))
+    assert len(m._resized) <= labels.SIZES_KEPT
+
+
+def test_a_map_may_be_resized_by_many_at_once():
+    """One visitor's preview and another's render share it."""
+    m = LabelMap.from_ids(np.arange(600).reshape(20, 30) // 150 + 1)
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda k: m.resized((2 + k % 9, 5)), range(400)))
+    assert [f.size for f in found] == [(2 + k % 9, 5) for k in range(400)]
 
 
 @settings(max_examples=30, deadline=None)
