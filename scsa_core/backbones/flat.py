@@ -9,7 +9,7 @@ detailed that plain convolutions are quicker.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -26,6 +26,7 @@ DENSE_ABOVE = 0.55  # share of pixels that lie near borders: beyond, plain convo
 PIXELS = 1 << 18  # whose colours are sorted at once
 HALO = 80  # pixels around a strip: enough for every stack here
 GATHERED = 1 << 22  # numbers in memory at once: 16 MB in float32, which the heap serves
+PIECES = 8  # sizes of a last piece
 
 
 @dataclass(frozen=True)
@@ -87,10 +88,12 @@ class Flat:
         height, width = self.index.shape
         around, index = self._windows([padded[y : y + height, x : x + width] for y in range(3) for x in range(3)], checkpoint)
         alone = torch.arange(self.colours, device=around.device)[:, None].expand(-1, 9)
-        around = torch.cat([alone, around])
+        count = self.colours + len(around)
+        steps = _steps(count, max(1, GATHERED // matrix.shape[0] // WIDTH * WIDTH))
+        around = torch.cat([alone, around, alone[:1].expand(sum(steps) - count, -1)])
         rows = weight.new_empty(len(around), weight.shape[0])
         start = 0
-        for step in _steps(len(around), max(1, GATHERED // matrix.shape[0] // WIDTH * WIDTH)):
+        for step in steps:
             checkpoint()
             gathered = self.rows.index_select(0, around[start : start + step].flatten()).view(-1, matrix.shape[0])
             if by_convolution(gathered, weight.shape[0]):
@@ -98,6 +101,7 @@ class Flat:
             else:
                 torch.addmm(bias, gathered, matrix, out=rows[start : start + step])
             start += step
+        rows = rows[:count]
         return Flat(rows.relu_() if relu else rows, index, self.colours)
 
     def _windows(self, views: list[Tensor], checkpoint: Checkpoint) -> tuple[Tensor, Tensor]:
@@ -117,17 +121,16 @@ class Flat:
         return seen, index.view(first.shape)
 
 
-def _steps(count: int, most: int) -> Iterator[int]:
-    """count in pieces of at most `most`, of few different sizes: each is another kernel to compile."""
-    while count >= most:
-        yield most
-        count -= most
-    quarter = most // 4 // WIDTH * WIDTH
-    if quarter and count >= quarter:
-        yield count // quarter * quarter
-        count %= quarter
-    if count:
-        yield count
+def _steps(count: int, most: int) -> list[int]:
+    """Pieces of at most `most` for `count` rows or a few more, of few different sizes: each is another kernel to compile.
+
+    Every stroke makes another number of rows: with pieces just as long most of a small map's time went to that.
+    """
+    steps = [most] * (count // most)
+    count %= most
+    part = max(1, most // PIECES // WIDTH * WIDTH)
+    rest = -(-count // part) * part
+    return [*steps, min(rest, most)] if rest else steps
 
 
 def _reflected(n: int) -> Tensor:
