@@ -29,7 +29,7 @@ from .permalinks import LinkDesk, open_links
 from .settings import ROOT, Settings
 from .study import build_study
 from .study_web import Studies, StudyRedirect, routes
-from .text import Words, language, t
+from .text import Words, language, packed, t
 from .theme import css, theme
 from .zero import engine_for
 
@@ -87,7 +87,7 @@ def build_demo(settings: Settings, engine: Engine | None = None, *, watch: Watch
             lang = desk.sessions.get(request.session_hash).lang
             async for updates in shelf.follow(lambda: [gr.update(choices=desk.model_choices(lang)), gr.update(choices=ways(lang))]):
                 # An answer that meets a tab as it opens replaces what its components were made with: their words come with it.
-                yield [{**updates[0], "texts": models_texts(lang)}, *updates[1:]]
+                yield [{**updates[0], "texts": packed(models_texts(lang))}, *updates[1:]]
 
         async def fetch(event: gr.EventData, request: gr.Request) -> AsyncIterator[list[Any]]:
             shelf.fetch(event._data)

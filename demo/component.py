@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 import gradio as gr
 from gradio.data_classes import GradioModel
 
+from .text import packed
 from .theme import script, style
 
 
@@ -31,7 +32,7 @@ class WebComponent(gr.HTML):
         self,
         value: Any = None,
         *,
-        texts: Mapping[str, str],
+        texts: Mapping[str, str] | str,
         elem_id: str | None = None,
         elem_classes: list[str] | str | None = None,
         label: str | None = None,
@@ -50,7 +51,7 @@ class WebComponent(gr.HTML):
             elem_classes=elem_classes,
             visible=visible,
             render=render,
-            texts=dict(texts),
+            texts=packed(texts),
             **props,
         )
 
@@ -68,7 +69,7 @@ class WebComponent(gr.HTML):
     @classmethod
     def program(cls) -> str:
         """The JavaScript that runs once the component is there."""
-        return script(*cls.shared, f"{cls.sheet}.js")
+        return script("texts.js", *cls.shared, f"{cls.sheet}.js")
 
 
 class ModelComponent(WebComponent):

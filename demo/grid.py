@@ -32,7 +32,7 @@ from .faults import told
 from .knobs import SLIDERS
 from .models import model_states
 from .session import Job, Session
-from .text import ErrorWords, Said, error_words
+from .text import ErrorWords, Said, error_words, packed
 from .text import texts as _texts
 from .work import in_thread
 
@@ -174,7 +174,7 @@ class Sheets:
         self._mark(sheet)
         grid, compare = self.updates(sheet, pictures=True)
         # An answer that meets a tab as it opens replaces what its components were made with: their words come with it.
-        return [{**grid, "texts": grid_texts(session.lang)}, {**compare, "texts": compare_texts(session.lang)}]
+        return [{**grid, "texts": packed(grid_texts(session.lang))}, {**compare, "texts": packed(compare_texts(session.lang))}]
 
     def _mark(self, sheet: Sheet) -> None:
         """Say which pictures the desk, as last seen, would not give any more."""

@@ -33,6 +33,7 @@ import re
 import unicodedata
 import zlib
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -63,11 +64,13 @@ __all__ = [
 ]
 
 MAX_MAP_SIDE = 1024
+MAPS_KEPT = 8
 MAX_NAME = 40
 MAX_REGIONS = 256
 SIDES = ("content", "style")
 
 _SCRIPTS = (
+    "texts.js",
     "element.js",
     "kept.js",
     "names.js",
@@ -145,12 +148,13 @@ class Painter(ModelComponent):
         self,
         value: Mapping[str, Any] | None = None,
         *,
-        texts: Mapping[str, str] | None = None,
+        texts: Mapping[str, str] | str | None = None,
         suggested: Mapping[str, Any] | None = None,
         selection: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(value, texts={**TEXT_KEYS, **(texts or {})}, suggested=suggested, selection=selection, **kwargs)
+        words = texts if isinstance(texts, str) else {**TEXT_KEYS, **(texts or {})}
+        super().__init__(value, texts=words, suggested=suggested, selection=selection, **kwargs)
 
     @classmethod
     def style_sheet(cls) -> str:
@@ -227,23 +231,31 @@ def to_label_maps(value: Mapping[str, Any] | None) -> tuple[LabelMap | None, Lab
     if not value:
         return None, None
     regions = regions_of(value.get("regions") or [])
-    known = np.zeros(256, bool)
-    known[[region.id for region in regions]] = True
+    known = {region.id for region in regions}
     maps: list[LabelMap | None] = []
     for name in SIDES:
         side = value.get(name) or {}
         if not isinstance(side, Mapping) or side.get("map") is None:
             maps.append(None)
             continue
-        ids = decode_map(side)
-        present = np.flatnonzero(np.bincount(ids.ravel(), minlength=256))
-        unknown = [int(i) for i in present if not known[i]]
+        w, h, text = (side.get(key) for key in ("w", "h", "map"))
+        if not (isinstance(w, int) and isinstance(h, int) and isinstance(text, str)):
+            kinds = ", ".join(type(x).__name__ for x in (w, h, text))
+            raise LabelError(f"a painted map is its width, its height and its data, not {kinds}")
+        made = _label_map(w, h, text, regions)
+        unknown = [i for i in made.region_ids if i not in known]
         if unknown:
             raise LabelError(f"the {name} map uses region {unknown[0]}, which is not in the legend")
-        maps.append(LabelMap.from_ids(ids, regions))
+        maps.append(made)
     if all(found is None or not found.ids.any() for found in maps):
         return None, None
     return maps[0], maps[1]
+
+
+@lru_cache(maxsize=MAPS_KEPT)
+def _label_map(w: int, h: int, text: str, regions: tuple[Region, ...]) -> LabelMap:
+    """One side's map. A stroke changes one of two maps and a knob none: what is known of the same map stays known."""
+    return LabelMap.from_ids(decode_map({"w": w, "h": h, "map": text}), regions)
 
 
 def links_of(value: Mapping[str, Any] | None) -> dict[int, tuple[int, ...]]:

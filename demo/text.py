@@ -6,6 +6,7 @@ that a change of language reaches what is already on the page.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -85,6 +86,11 @@ def region_names(lang: str) -> dict[str, str]:
     return {f"name.{name}": words for name, words in REGION_ZH.items()} if language(lang) == "zh" else {}
 
 
+def packed(texts: Mapping[str, str] | str) -> str:
+    """A component's words as they travel to it: `web/texts.js`. Those that are packed stay as they are."""
+    return texts if isinstance(texts, str) else json.dumps(dict(texts), ensure_ascii=False)
+
+
 class Words:
     """Which property of which component holds which text; one call gives the updates of all."""
 
@@ -104,7 +110,8 @@ class Words:
 
     def updates(self, lang: str) -> list[dict[str, Any]]:
         """Property -> value for each of `components`, in order."""
-        return [{name: make(lang) for name, make in makers.items()} for makers in self._made.values()]
+        found = [{name: make(lang) for name, make in makers.items()} for makers in self._made.values()]
+        return [{name: packed(value) if name == "texts" else value for name, value in each.items()} for each in found]
 
 
 def error_words(error: BaseException, *, reference: str = "", **context: Any) -> ErrorWords:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import gradio as gr
@@ -79,7 +79,7 @@ def theme() -> gr.themes.Base:
 
 def css() -> str:
     """The page's style sheet."""
-    return _files(["page.css"])
+    return _files(("page.css",))
 
 
 def script(*names: str) -> str:
@@ -92,5 +92,7 @@ def style(*names: str) -> str:
     return _files(names)
 
 
-def _files(names: Sequence[str]) -> str:
+@cache
+def _files(names: tuple[str, ...]) -> str:
+    """Read once: Gradio makes a component anew for every answer that changes one."""
     return "\n".join((_WEB / name).read_text(encoding="utf-8") for name in names)

@@ -45,7 +45,7 @@ class Layer {
 
 class Compare {
   constructor() {
-    this.texts = props.texts ?? {};
+    this.texts = textsOf(props);
     this.value = {};
     this.status = {};
     this.mode = "split";
@@ -60,7 +60,7 @@ class Compare {
     this.listen();
     watch("value", () => this.receive());
     watch("status", () => this.receiveStatus());
-    watch("texts", () => { this.texts = props.texts ?? {}; this.refresh(); });
+    watch("texts", () => { this.texts = textsOf(props); this.refresh(); });
     this.receive();
     this.receiveStatus();
   }

@@ -3,7 +3,7 @@
 const root = element.querySelector(".ga-root");
 
 function word(key, values = {}) {
-  const text = String((props.texts ?? {})[key] ?? key);
+  const text = String(textsOf(props)[key] ?? key);
   return text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
 }
 

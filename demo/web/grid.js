@@ -4,7 +4,7 @@ const root = element.querySelector(".gd-root");
 const turned = new Map(); // cell -> whether the person wants it; a slow family is not wanted until then
 
 function word(key, values = {}) {
-  const text = String((props.texts ?? {})[key] ?? key);
+  const text = String(textsOf(props)[key] ?? key);
   return text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
 }
 
@@ -37,7 +37,7 @@ function address(family, method) {
 
 function cellNode(family, method) {
   const cell = family.cells[method];
-  const name = `${familyTitle(family, props.texts ?? {})}, ${word(`method.${method}`)}`;
+  const name = `${familyTitle(family, textsOf(props))}, ${word(`method.${method}`)}`;
   const made = node("div", "gd-cell");
   made.dataset.state = cell.state;
   made.dataset.cell = `${family.name} ${method}`;
@@ -111,7 +111,7 @@ function refreshBar() {
 function refresh() {
   refreshBar();
   // Cells are drawn anew only when one of them changed, not with every step of the bar.
-  const key = JSON.stringify([props.items?.families, props.items?.running, props.value, props.texts?.["grid.title"]]);
+  const key = JSON.stringify([props.items?.families, props.items?.running, props.value, textsOf(props)["grid.title"]]);
   if (key === drawn) return;
   drawn = key;
   heading.textContent = word("grid.title");
@@ -119,7 +119,7 @@ function refresh() {
   const focused = document.activeElement?.closest?.(".gd-cell")?.dataset.cell;
   const part = document.activeElement?.className;
   list.replaceChildren(...(props.items?.families ?? []).map((family) => {
-    const row = node("section", "gd-family", node("h3", "gd-title", familyTitle(family, props.texts ?? {}), family.ready ? "" : node("span", "gd-chip", said(family.chip))));
+    const row = node("section", "gd-family", node("h3", "gd-title", familyTitle(family, textsOf(props)), family.ready ? "" : node("span", "gd-chip", said(family.chip))));
     row.dataset.name = family.name;
     row.append(node("div", "gd-cells", ...family.methods.map((method) => cellNode(family, method))));
     return row;

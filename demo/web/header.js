@@ -8,7 +8,7 @@ const KEYS = [
 ];
 const LANGUAGES = [["en", "EN", "English"], ["zh", "中文", "中文"]];
 
-function word(key) { return String((props.texts ?? {})[key] ?? key); }
+function word(key) { return String(textsOf(props)[key] ?? key); }
 
 function node(tag, className, text = null) {
   const made = document.createElement(tag);

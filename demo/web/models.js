@@ -3,7 +3,7 @@
 const root = element.querySelector(".mo-root");
 
 function word(key, values = {}) {
-  const text = String((props.texts ?? {})[key] ?? key);
+  const text = String(textsOf(props)[key] ?? key);
   return text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
 }
 
@@ -38,7 +38,7 @@ function bar(model) {
   const meter = node("progress", "mo-meter");
   meter.max = 1;
   meter.value = model.busy.fraction;
-  meter.setAttribute("aria-label", word("models.progress", { model: familyTitle(model, props.texts ?? {}) }));
+  meter.setAttribute("aria-label", word("models.progress", { model: familyTitle(model, textsOf(props)) }));
   const stop = button("mo-stop", word(model.busy.stopping ? "models.stopping" : "models.stop"), () => trigger("stop", { family: model.name }));
   stop.disabled = model.busy.stopping;
   return node("div", "mo-busy", meter, node("span", "mo-small", said(model.busy.said)), stop);
@@ -60,7 +60,7 @@ function files(model) {
 }
 
 function card(model) {
-  const head = node("div", "mo-head", node("h3", "mo-title", familyTitle(model, props.texts ?? {})), node("span", "mo-chip", said(model.chip)));
+  const head = node("div", "mo-head", node("h3", "mo-title", familyTitle(model, textsOf(props))), node("span", "mo-chip", said(model.chip)));
   const made = node("li", "mo-card", head);
   made.dataset.name = model.name;
   made.dataset.status = model.status;
@@ -97,7 +97,7 @@ function refresh() {
   const list = node("ul", "mo-list");
   const next = new Map();
   for (const model of props.items ?? []) {
-    const key = JSON.stringify([model, props.texts?.["models.title"]]);
+    const key = JSON.stringify([model, textsOf(props)["models.title"]]);
     const old = shown.get(model.name);
     next.set(model.name, old?.key === key ? old : { key, node: card(model) });
     list.append(next.get(model.name).node);

@@ -3,13 +3,13 @@
 const root = element.querySelector(".nt-root");
 
 function word(key, values = {}) {
-  const text = String((props.texts ?? {})[key] ?? key);
+  const text = String(textsOf(props)[key] ?? key);
   return text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
 }
 
 /** Names of regions, a list in one string. */
 function shown(names) {
-  return String(names).split(", ").map((name) => regionName(name, props.texts ?? {})).join(", ");
+  return String(names).split(", ").map((name) => regionName(name, textsOf(props))).join(", ");
 }
 
 function line(className, text) {

@@ -21,7 +21,7 @@ class Painter {
     this.props = props;
     this.trigger = trigger;
     this.watch = watch;
-    this.words = new Words(props.texts ?? {});
+    this.words = new Words(textsOf(props));
     this.sides = { content: newSide(), style: newSide() };
     this.waiting = { content: null, style: null };
     this.receiving = this.found = null;
@@ -57,7 +57,7 @@ class Painter {
     for (const pane of this.panes) this.gestures.listen(pane);
     this.listen();
     watch("value", () => this.receive(props.value));
-    watch("texts", () => this.words.replace(props.texts ?? {}));
+    watch("texts", () => this.words.replace(textsOf(props)));
     this.receive(props.value, true);
   }
 

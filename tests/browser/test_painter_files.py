@@ -13,6 +13,7 @@ from PIL import Image
 from playwright.sync_api import Route, expect
 
 from demo.painter import TEXT_KEYS, empty_value, from_label_maps
+from demo.text import packed
 from scsa_core.labels import LabelMap, Region
 from tests.browser.painter_page import Desk, ids, name_of, undo_button
 
@@ -419,12 +420,12 @@ def test_states_from_python_are_undoable_and_stale_ones_are_offered(desk: Desk) 
 
 def test_words_come_from_python(desk: Desk) -> None:
     desk.load()
-    desk.push(lambda _: gr.update(texts={**TEXT_KEYS, "content": "内容", "brush": "画笔"}))
+    desk.push(lambda _: gr.update(texts=packed({**TEXT_KEYS, "content": "内容", "brush": "画笔"})))
     expect(desk.pane("content").locator(".sp-title")).to_have_text("内容")
     expect(desk.page.locator('[data-tool="brush"] .sp-word')).to_have_text("画笔")
     assert not [word for word in desk.page.locator(".sp-root").inner_text().split() if "_" in word]
     # Names that nobody chose are said in the page's language, and stay as they are in what is saved.
-    desk.push(lambda _: gr.update(texts={**TEXT_KEYS, "rest": "其余", "region_n": "区域 {n}"}))
+    desk.push(lambda _: gr.update(texts=packed({**TEXT_KEYS, "rest": "其余", "region_n": "区域 {n}"})))
     expect(desk.page.locator(".sp-chip .sp-name")).to_have_text(["其余", "区域 1", "区域 2"])
     desk.drag([(0.2, 0.5), (0.8, 0.5)])
     assert [r["name"] for r in desk.host.next()[0]["regions"]] == ["Rest", "Region 1", "Region 2"]

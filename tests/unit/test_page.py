@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import json
 import logging
 from types import SimpleNamespace
 
@@ -17,10 +18,13 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from demo.app import build_demo
+from demo.compare import Compare, Notes
 from demo.component import data_of
 from demo.faults import TALLY
 from demo.page import Answered, Page
+from demo.painter import Painter
 from demo.settings import Settings
+from demo.text import Words, t, texts
 
 
 @pytest.fixture
@@ -107,3 +111,13 @@ def test_the_configuration_is_plain_values_and_quickly_copied(tmp_path):
     ours = [c["props"] for c in found["components"] if "texts" in (c["props"].get("props") or {})]
     assert len(ours) >= 8 and all(props["props"]["texts"] for props in ours)
     assert not [name for props in ours for name, value in props.items() if callable(value)]
+
+
+def test_components_are_made_anew_with_the_words_of_an_answer(tmp_path):
+    """As Gradio does for each answer that changes one; these words are packed already."""
+    words = Words()
+    with gr.Blocks():
+        made = [words.add(kind(texts=texts("en", "")), texts=lambda lang: texts(lang, "")) for kind in (Painter, Compare, Notes)]
+    for component, properties in zip(made, words.updates("zh"), strict=True):
+        again = type(component)(**{**component.constructor_args, **properties}, render=False)
+        assert json.loads(again.props["texts"])["action.render"] == t("action.render", "zh") != t("action.render", "en")

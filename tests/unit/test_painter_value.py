@@ -78,6 +78,26 @@ def test_all_rest_means_no_maps() -> None:
     assert to_label_maps(painter.empty_value()) == (None, None)
 
 
+def test_a_map_that_did_not_change_is_the_same_one() -> None:
+    """So that what was worked out of it stays."""
+    content, style = ids_of(8, 12), ids_of(9, 5)
+    first = to_label_maps(value_of(content, style))
+    content[0, 0] = 1 - min(content[0, 0], 1)
+    second = to_label_maps(value_of(content, style))
+    assert second[1] is first[1] and np.array_equal(second[0].ids, content) and second[0] is not first[0]
+    renamed = value_of(content, style)
+    renamed["regions"][1]["name"] = "sky"
+    assert to_label_maps(renamed)[1].region(1).name == "sky"
+
+
+@pytest.mark.parametrize("change", [{"w": [8]}, {"h": None}, {"map": {"a": 1}}, {"map": 7}])
+def test_a_map_of_the_wrong_kind_is_refused(change: dict) -> None:
+    value = value_of(ids_of(8, 8), ids_of(8, 8))
+    value["style"] |= change
+    with pytest.raises(LabelError, match="width"):
+        to_label_maps(value)
+
+
 def test_one_painted_side_gives_both_maps() -> None:
     content, style = to_label_maps(value_of(ids_of(8, 12), np.zeros((9, 5), np.uint8)))
     assert content is not None and style is not None
