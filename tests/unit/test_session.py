@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import io
 import threading
 import time
 
@@ -335,6 +336,38 @@ def test_pictures_on_the_way_are_shown_as_previews(files):
 
     views = asyncio.run(follow(studio(Showing(), files), Session("a"), lambda: job(backbone="strotss", method="regions")))
     assert any(v.preview and v.result for v in views) and not views[-1].preview
+
+
+def test_a_short_render_is_told_of_twice_and_a_long_one_by_its_stages(files):
+    """Each word is work for the page, which a short render would have to wait for."""
+    short = asyncio.run(follow(studio(FakeEngine(), files), Session("a"), job))
+    assert [v.said.key for v in short if v.state == "rendering"] == ["status.starting"]
+    long = asyncio.run(follow(studio(FakeEngine(seconds=1.0), files), Session("b"), job))
+    assert [v.said.key for v in long if v.state == "rendering"] == ["status.starting", "status.paint"]
+
+
+def test_the_work_is_under_way_before_the_page_takes_the_first_word(files):
+    engine = FakeEngine(estimate=5.0)
+
+    async def main():
+        stream = studio(engine, files).render(Session("a"), job, stamp=1, force=True, live=True)
+        view = await anext(stream)
+        for _ in range(100):  # the page has not asked for more
+            if engine.calls:
+                break
+            await asyncio.sleep(0.05)
+        await stream.aclose()
+        return view
+
+    assert asyncio.run(main()).state == "previewing" and engine.calls[0][0] == "preview"
+
+
+def test_previews_are_quickly_read_and_results_are_exact(files):
+    views = asyncio.run(follow(studio(FakeEngine(estimate=5.0), files), Session("a"), job))
+    kinds = {Image.open(io.BytesIO(files[v.result])).format for v in views if v.preview}
+    assert kinds == {"JPEG"}
+    assert {Image.open(io.BytesIO(files[path])).format for path in (views[-1].result, views[-1].baseline)} == {"PNG"}
+
 
 def test_a_change_read_slowly_does_not_undo_a_newer_one(files):
     """Its pictures were still being read when Render was pressed for later settings."""
