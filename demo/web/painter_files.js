@@ -1,6 +1,7 @@
 // Files in and out: pictures by click, drop, paste and camera; maps loaded and saved.
 
 const MAX_PICTURE_SIDE = 2048; // of the copy that is shown; Python works on the file itself
+const ANSWER_TIME = 60_000; // ms
 
 class Files {
   constructor(app, upload) {
@@ -22,8 +23,19 @@ class Files {
   /** Files dropped on, or chosen for, a side: pictures and their maps are told apart by name, and the sides too. */
   async take(name, files) {
     const { pictures, maps } = sortFiles(name, files);
+    const before = { ...this.app.sides };
     await Promise.all(Object.entries(pictures).map(([side, file]) => this.picture(side, file)));
-    if (maps.length > 0) await this.maps(name, maps);
+    if (maps.length === 0) return;
+    const waited = Object.keys(pictures).filter((side) => this.app.waiting[side] !== null);
+    await this.answered(waited);
+    if (waited.some((side) => this.app.sides[side] === before[side])) return; // refused, and what is said of it stands there
+    await this.maps(name, maps);
+  }
+
+  /** Until Python has answered about pictures that only it can read, or seems gone. */
+  async answered(names) {
+    const end = Date.now() + ANSWER_TIME;
+    while (names.some((name) => this.app.waiting[name] !== null) && Date.now() < end) await new Promise((done) => setTimeout(done, 100));
   }
 
   /** A new picture for a side: shown at once where the browser can decode it, uploaded, then announced. */

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -244,6 +245,44 @@ def test_a_picture_only_python_can_read(desk: Desk) -> None:
     desk.drag([(0.5, 0.4), (0.5, 0.6)])
     value, _ = desk.host.next()
     assert ids(value).shape == (200, 320) and value["content"]["picture"]["path"].endswith("scan.png")
+
+
+def give_both(desk: Desk) -> None:
+    """A picture that only Python can read, dropped on the content together with its map."""
+    tiff, png = io.BytesIO(), io.BytesIO()
+    Image.new("RGB", (320, 200), "#aa3311").save(tiff, "TIFF")
+    Image.new("L", (320, 200), 1).save(png, "PNG")
+    desk.page.evaluate("""(files) => {
+        const data = new DataTransfer();
+        for (const [name, type, bytes] of files) data.items.add(new File([Uint8Array.from(bytes)], name, { type }));
+        const target = document.querySelector('[data-side="content"] .sp-zone');
+        target.dispatchEvent(new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true }));
+    }""", [["scan.tif", "image/tiff", list(tiff.getvalue())], ["scan_labels.png", "image/png", list(png.getvalue())]])  # fmt: skip
+
+
+def test_the_map_of_a_picture_that_only_python_can_read_waits_for_it(desk: Desk) -> None:
+    desk.load()
+    desk.host.gate.set()
+    converted = desk.host.folder / "scan.png"
+    Image.new("RGB", (320, 200), "#aa3311").save(converted)
+    desk.host.answer = from_label_maps(converted, desk.host.style, by="picture")
+    give_both(desk)
+    desk.host.next("picture")
+    value, data = desk.host.next("import")
+    assert data == {"side": "content"} and value["incoming"]["files"][0]["orig_name"] == "scan_labels.png"
+    assert value["content"]["picture"]["path"].endswith("scan.png") and ids(value).shape == (200, 320)
+
+
+def test_the_map_of_a_picture_that_was_refused_is_not_laid_on_the_one_before(desk: Desk) -> None:
+    desk.load()
+    desk.host.answer = dict(from_label_maps(None, desk.host.style, by="picture"), error={"content": "This file is damaged."})
+    give_both(desk)
+    desk.host.next("picture")
+    expect(desk.pane("content").locator(".sp-alert")).to_contain_text("damaged")
+    desk.host.quiet()
+    desk.drag([(0.2, 0.5), (0.8, 0.5)])
+    value, _ = desk.host.next()
+    assert name_of(value) == "content.png" and value["incoming"] is None
 
 
 def test_maps_are_saved_and_loaded(desk: Desk) -> None:
