@@ -267,13 +267,13 @@ class Studio:
     async def _compute(
         self, session: Session, run: Run, call: Callable[..., RenderResult], request: RenderRequest
     ) -> AsyncIterator[Progress | RenderResult | None]:
-        """Run `call` in a thread; yields None once it is under way, its progress, then its result. Raises what it raises."""
+        """Run `call` in a thread; yields None just before, its progress, then its result. Raises what it raises."""
         events = deque[Progress](maxlen=1)  # pictures on the way are large
         work = partial(call, request, progress=events.append, cancel=run.token)
         seen: Progress | None = None
         told = time.monotonic()
+        yield None  # first: beside the work, on two cores, telling the page takes longer than before it, and the work too
         async with in_thread(self._pool, work, run.token) as future:
-            yield None  # what the page makes of it takes its time beside the work, not before it
             while not future.done():
                 await asyncio.wait({future}, timeout=POLL)
                 if session.run is not run:

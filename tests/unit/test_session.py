@@ -346,22 +346,6 @@ def test_a_short_render_is_told_of_twice_and_a_long_one_by_its_stages(files):
     assert [v.said.key for v in long if v.state == "rendering"] == ["status.starting", "status.paint"]
 
 
-def test_the_work_is_under_way_before_the_page_takes_the_first_word(files):
-    engine = FakeEngine(estimate=5.0)
-
-    async def main():
-        stream = studio(engine, files).render(Session("a"), job, stamp=1, force=True, live=True)
-        view = await anext(stream)
-        for _ in range(100):  # the page has not asked for more
-            if engine.calls:
-                break
-            await asyncio.sleep(0.05)
-        await stream.aclose()
-        return view
-
-    assert asyncio.run(main()).state == "previewing" and engine.calls[0][0] == "preview"
-
-
 def test_previews_are_quickly_read_and_results_are_exact(files):
     views = asyncio.run(follow(studio(FakeEngine(estimate=5.0), files), Session("a"), job))
     kinds = {Image.open(io.BytesIO(files[v.result])).format for v in views if v.preview}
