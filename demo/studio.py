@@ -169,10 +169,9 @@ class Studio:
         if sooner:
             # A preview is soon there: let it finish, so that a slider in motion shows its way.
             run.interruptible = False
+            yield self._show(session, state="previewing", said=Said("status.starting"), fraction=0.0, error=None)
             async for step in self._compute(session, run, self.engine.preview, job.request):
-                if step is None:
-                    yield self._show(session, state="previewing", said=Said("status.starting"), fraction=0.0, error=None)
-                elif isinstance(step, Progress):
+                if isinstance(step, Progress):
                     yield self._progress(session, "previewing", step)
                 else:
                     path = await asyncio.to_thread(self._publish_preview, step.image)
@@ -190,15 +189,12 @@ class Studio:
                 return
         else:
             run.interruptible = slow
+            yield self._show(session, state="rendering", said=Said("status.starting"), fraction=0.0, error=None)
         request: RenderRequest = job.request
         extra: tuple[Said, ...] = ()
         while True:
             try:
                 async for step in self._compute(session, run, self.engine.render, request):
-                    if step is None:
-                        if not sooner:
-                            yield self._show(session, state="rendering", said=Said("status.starting"), fraction=0.0, error=None)
-                        continue
                     if not isinstance(step, Progress):
                         result = step
                         continue
@@ -266,13 +262,12 @@ class Studio:
 
     async def _compute(
         self, session: Session, run: Run, call: Callable[..., RenderResult], request: RenderRequest
-    ) -> AsyncIterator[Progress | RenderResult | None]:
-        """Run `call` in a thread; yields None just before, its progress, then its result. Raises what it raises."""
+    ) -> AsyncIterator[Progress | RenderResult]:
+        """Run `call` in a thread; yields its progress, then its result. Raises what it raises."""
         events = deque[Progress](maxlen=1)  # pictures on the way are large
         work = partial(call, request, progress=events.append, cancel=run.token)
         seen: Progress | None = None
         told = time.monotonic()
-        yield None  # first: beside the work, on two cores, telling the page takes longer than before it, and the work too
         async with in_thread(self._pool, work, run.token) as future:
             while not future.done():
                 await asyncio.wait({future}, timeout=POLL)
