@@ -30,7 +30,7 @@ from .settings import ROOT, Settings
 from .study import build_study
 from .study_web import Studies, StudyRedirect, routes
 from .text import Words, language, packed, t
-from .theme import css, theme
+from .theme import css, head, theme
 from .zero import engine_for
 
 log = logging.getLogger("scsa.demo")
@@ -134,6 +134,7 @@ def launch_options(
         "inbrowser": browser,
         "theme": theme(),
         "css": css(),
+        "head": head(),
         "max_file_size": f"{settings.upload_megabytes}mb",
         "show_error": False,
         "run_history": False,

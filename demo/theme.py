@@ -82,6 +82,11 @@ def css() -> str:
     return _files(("page.css",))
 
 
+def head() -> str:
+    """What the page's head holds: what must be there before Gradio's own scripts."""
+    return f"<script>{_files(('stream.js',))}</script>"
+
+
 def script(*names: str) -> str:
     """A component's JavaScript: files of `web/`, one after the other, as one function body."""
     return '"use strict";\n' + _files(names)
