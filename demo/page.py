@@ -27,6 +27,18 @@ class Page(gr.Blocks):
 
     language_of: Callable[[str], str] | None = None
 
+    def handle_streaming_diffs(
+        self, block_fn: Any, data: list[Any], session_hash: str | None, run: str | None, final: bool, simple_format: bool = False
+    ) -> list[Any]:
+        """Each answer of a handler whole, not as what differs from the one before.
+
+        Gradio's page works a difference into the answer before it also where it has not shown that one yet:
+        of two answers that come together, a value that only the first one had was lost.
+        """
+        goes_on = session_hash is not None and run is not None and run in self.pending_diff_streams[session_hash]
+        whole = super().handle_streaming_diffs(block_fn, data, session_hash, run, final, simple_format=True)
+        return whole if final or simple_format or not goes_on else [[["replace", [], value]] for value in whole]
+
     async def preprocess_data(self, *args: Any, **kwargs: Any) -> Any:
         """Raises RequestError for values that are not the components' own."""
         try:

@@ -6,6 +6,9 @@ import asyncio
 import copy
 import json
 import logging
+import shutil
+import subprocess
+from pathlib import Path
 from types import SimpleNamespace
 
 import gradio as gr
@@ -68,6 +71,26 @@ def test_a_fault_of_ours_is_logged_under_the_reference_that_is_shown(page, caplo
         call(page, "b")
     assert not caught.value.print_exception
     assert call(page, "c")["data"] == ["c"]
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
+def test_no_question_is_left_on_a_stream_that_ends():
+    here = Path(__file__)
+    command = ["node", str(here.with_name("stream_test.js")), str(here.parents[2] / "demo" / "web")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+def test_an_answer_does_not_undo_the_one_before_it():
+    with Page(analytics_enabled=False) as made:
+        boxes = [gr.Textbox(), gr.Textbox()]
+        gr.on([], lambda: None, None, boxes)
+    steps = [[gr.update(value="found"), gr.skip()], [gr.skip(), gr.update(value="said")], [gr.skip(), gr.skip()]]
+    sent = [made.handle_streaming_diffs(made.fns[0], list(step), "s", "run", final=False) for step in steps]
+    assert sent[0] == steps[0]
+    assert sent[1:] == [[[["replace", [], value]] for value in step] for step in steps[1:]]
+    assert made.handle_streaming_diffs(made.fns[0], [None, None], "s", "run", final=True) == steps[-1]
+    assert made.handle_streaming_diffs(made.fns[0], list(steps[0]), "s", "next", final=False) == steps[0]
 
 
 def raising(error):
