@@ -109,6 +109,9 @@ def build_demo(settings: Settings, engine: Engine | None = None, *, watch: Watch
         open_links(links, demo, parts)
         demo.unload(desk.close)
     demo.language_of = lambda key: desk.sessions.get(key).lang
+    for event in demo.fns.values():
+        # Nothing shows Gradio's own progress; told to all that ever was an output, it cost the page a quarter second an event.
+        event.show_progress_on = [stamp]
     if settings.preload:
         later = threading.Timer(PRELOAD_AFTER, _preload, args=(engine,))
         later.daemon = True

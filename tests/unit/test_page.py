@@ -136,6 +136,16 @@ def test_the_configuration_is_plain_values_and_quickly_copied(tmp_path):
     assert not [name for props in ours for name, value in props.items() if callable(value)]
 
 
+def test_no_event_has_the_page_tell_all_its_parts_how_far_it_is(tmp_path):
+    """Gradio's page copies every component that was ever an output, and all that it holds, at each step of any event."""
+    found = build_demo(Settings(preload=False, data=tmp_path)).get_config_file()
+    told = {target for d in found["dependencies"] for target in d["show_progress_on"]}
+    assert len(found["dependencies"]) > 50 and len(told) == 1
+    (shown,) = (c for c in found["components"] if c["id"] in told)
+    assert shown["type"] == "number" and shown["props"]["visible"] is False
+    assert {d["show_progress"] for d in found["dependencies"]} == {"hidden"}
+
+
 def test_components_are_made_anew_with_the_words_of_an_answer(tmp_path):
     """As Gradio does for each answer that changes one; these words are packed already."""
     words = Words()
