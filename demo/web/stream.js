@@ -68,15 +68,17 @@
         const { body } = answer;
         answer = null;
         for await (const message of messages(body)) {
-          if (ends(message)) {
-            if (asking + open.size > 0) {
-              answer = await plain.call(window, input, init);
-              if (!answer.ok) throw new TypeError(`no stream of answers: ${answer.status}`);
-              break;
-            }
-            close(signal);
+          const ended = ends(message);
+          if (ended && asking + open.size > 0) {
+            answer = await plain.call(window, input, init);
+            if (!answer.ok) throw new TypeError(`no stream of answers: ${answer.status}`);
+            break;
           }
           controller.enqueue(letters.encode(`${message}\n\n`));
+          if (ended) {
+            close(signal);
+            break; // the page breaks the server's off, which must not look to it like a lost connection
+          }
         }
       }
       controller.close();
