@@ -1,10 +1,7 @@
 """The desk's handlers speak of values by name: nothing depends on the order of components but INPUTS and its like."""
 
 import asyncio
-import shutil
-import subprocess
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 
 import gradio as gr
@@ -190,12 +187,8 @@ def test_a_photograph_chosen_as_a_map_is_doubted_beside_the_next_result_too(desk
     assert answer["notes"].get("items", {}).get("notes", []) == [each.to_dict() for each in said]
 
 
-@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
-def test_the_page_keeps_a_late_view_out():
-    here = Path(__file__)
-    command = ["node", str(here.with_name("element_test.js")), str(here.parents[2] / "demo" / "web")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
+def test_the_page_keeps_a_late_view_out(passes_in_node):
+    passes_in_node("element_test.js")
 
 
 def test_a_method_of_the_family_before_is_no_fault_of_the_page():

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-import subprocess
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -197,8 +194,5 @@ def test_what_no_browser_of_ours_brings_is_said(links, value):
     assert back["notes"]["items"]["error"]["what"]["key"] == "error.request" and "value" not in back["painter"]
 
 
-@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
-def test_what_the_browser_keeps():
-    here = Path(__file__)
-    done = subprocess.run(["node", str(here.with_name("history_shelf_test.js")), str(here.parents[2] / "demo" / "web")], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stdout + done.stderr
+def test_what_the_browser_keeps(passes_in_node):
+    passes_in_node("history_shelf_test.js")

@@ -184,11 +184,9 @@ def test_the_template_is_static_and_text_stays_text() -> None:
     assert not re.search(r"\$\{|\{\{|`|\\", css)
 
 
-@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
 @pytest.mark.parametrize("name", ["painter_state_test.js", "painter_shape_test.js", "painter_exchange_test.js"])
-def test_pure_functions_of_the_browser(name: str) -> None:
-    done = subprocess.run(["node", str(Path(__file__).parent / name), str(WEB)], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stdout + done.stderr
+def test_pure_functions_of_the_browser(passes_in_node, name: str) -> None:
+    passes_in_node(name)
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
