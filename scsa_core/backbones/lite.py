@@ -4,7 +4,8 @@ The attention is SANet's with identities for its projections and a fixed logit s
 on windows of tokens (patches.py); the decoder's input and finer layers take the style's region
 statistics, and at relu3_1 a share of the content's own features, so that edges stay where they
 are (align.py). A first painting says how far these statistics miss their aim, and the aim is
-moved accordingly (correction.py). The decoder's input is divided by the sum of the weights, so
+moved accordingly (correction.py). Pale rims along region borders that neither picture has are
+taken out of the finished painting (rims.py). The decoder's input is divided by the sum of the weights, so
 it stays a convex mixture of features whatever α is.
 """
 
@@ -28,6 +29,7 @@ from scsa_core.backbones.flat import encode_flat
 from scsa_core.backbones.level import Attended
 from scsa_core.backbones.lite_decoder import LiteDecoder
 from scsa_core.backbones.patches import DIRECTIONS, PatchLevel
+from scsa_core.backbones.rims import Rims, luma, rims_allowed
 from scsa_core.backbones.sanet import pair_labels, soften_all
 from scsa_core.backbones.strips import PIXELS, in_strips
 from scsa_core.backbones.vgg import ConvStack, caffe_vgg16
@@ -41,6 +43,7 @@ DECODER_HALO = 4  # rows: a stage sees 3 beyond its own
 _SPARED = "relu1_1", "relu2_1"
 """A style's largest layers: only their moments are wanted, so they are kept in 16 bits, the convolutions' own where those are such."""
 TAP = "relu4_1"
+LUMA = "luma"  # a picture's own lightness, beside its layers
 CHANNELS = 512
 VGG_SHARDS = 4
 FILES = (
@@ -65,16 +68,17 @@ INFO = BackboneInfo(
 
 @dataclass(frozen=True)
 class Painted:
-    """Attention summands at relu4_1, the content's relu3_1 (as it is, and wholly aligned), and what aligns the decoder's layers."""
+    """Attention summands at relu4_1, the content's relu3_1 (as it is, and wholly aligned), and what works on layers and picture."""
 
     level: Attended
     detail: Tensor
     aligned: Tensor | None = None
     alignment: align.Alignment | None = None
+    rims: Rims | None = None
 
     @property
     def nbytes(self) -> int:
-        parts = self.level, self.detail, self.aligned, self.alignment
+        parts = self.level, self.detail, self.aligned, self.alignment, self.rims
         return sum(part.nbytes for part in parts if part is not None)
 
 
@@ -121,8 +125,10 @@ class Lite:
             picture = picture.to(self.dtype).contiguous(memory_format=torch.channels_last)
             return {TAP: encode_flat(self.encoder, picture, (TAP,), checkpoint, ENCODER_HALO)[TAP].float()}
         if role == "style":
-            return self.taps(picture, align.LEVELS, checkpoint, self._spared())
-        return self.taps(picture, (align.LEVELS[align.SHARED], TAP), checkpoint)
+            found = self.taps(picture, align.LEVELS, checkpoint, self._spared())
+        else:
+            found = self.taps(picture, (align.LEVELS[align.SHARED], TAP), checkpoint)
+        return {**found, LUMA: luma(picture).half()}
 
     def taps(
         self, picture: Tensor, names: tuple[str, ...], checkpoint: Checkpoint, dtypes: Mapping[str, torch.dtype] | None = None
@@ -148,13 +154,17 @@ class Lite:
 
     def prepare(self, pair: Pair, method: Method, checkpoint: Checkpoint = no_checkpoint) -> Painted:
         prepared = self._matched(pair, method, checkpoint)
-        if prepared.alignment is None or pair.draft:
+        if prepared.alignment is None:
             return prepared
+        found = None if method == "baseline" else _rims(pair, checkpoint)
+        if pair.draft:
+            return replace(prepared, rims=found)
         # At the α of every day, whatever the knobs say: one correction serves all of them, and a move of α stays quick.
         first = self.render(prepared, Knobs.for_family(INFO.defaults), method, checkpoint).clamp_(0, 1)
         reached = self.taps(first, CORRECTED, checkpoint, self._spared())
         alignment = corrected(prepared.alignment, reached, checkpoint)
-        return replace(prepared, alignment=alignment, aligned=alignment.at(align.SHARED, prepared.detail, checkpoint=checkpoint))
+        aligned = alignment.at(align.SHARED, prepared.detail, checkpoint=checkpoint)
+        return replace(prepared, alignment=alignment, aligned=aligned, rims=found)
 
     def _matched(self, pair: Pair, method: Method, checkpoint: Checkpoint) -> Painted:
         """What attention and alignment make of a pair, before any correction."""
@@ -207,4 +217,12 @@ class Lite:
                 x = prepared.alignment.blend(x, aligned, strength, checkpoint)
             else:
                 x = prepared.alignment.at(k + 1, x, strength, own=True, checkpoint=checkpoint)
-        return self.picture(x, checkpoint)
+        out = self.picture(x, checkpoint)
+        return out if prepared.rims is None else prepared.rims.without(out, strength, checkpoint)
+
+
+def _rims(pair: Pair, checkpoint: Checkpoint) -> Rims | None:
+    """Which rims a pair's regions may have."""
+    assert pair.content_labels is not None and pair.style_labels is not None
+    groups = align.groups_of(pair.content_labels, pair.style_labels, pair.links)
+    return rims_allowed(pair.content[LUMA], pair.style[LUMA], pair.content_labels, pair.style_labels, groups, checkpoint)

@@ -94,6 +94,7 @@ def test_lites_regions_come_nearer_to_the_style_and_a_move_of_alpha_measures_not
         grids = {layer: tuple(f.shape[1:]) for layer, f in taps.items()}
         return RegionTarget.of(network(to_tensor(style)), *there, grids).score(taps).ssl
 
+    monkeypatch.setattr(lite, "rims_allowed", lambda *args: None)  # has its own tests
     real = correction.corrected
     monkeypatch.setattr(lite, "corrected", lambda *args: calls.append(1) or real(*args))
     engine = Engine("cpu")

@@ -1,0 +1,156 @@
+"""Pale rims along region borders, found and taken out of a finished picture.
+
+A decoder sees some twenty pixels around each of its own; near a border what it paints there
+leans on the other side. Where a dark region meets a pale one this may show as a pale rim
+within the dark one that neither picture has. Each region's lightness is therefore measured
+by distance from the region's border, in the content, in the style and in what was painted:
+where the painting is lighter at some depth, against the region's own middle, than both
+pictures are at that depth, it is darkened by the excess, up to a bound. Only that: a rim that is too dark is
+seldom seen as a fault, and lifting one lightens things that are thin and dark by right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from scsa_core.backbones.base import Checkpoint, no_checkpoint
+from scsa_core.boxes import box_mean
+from scsa_core.transfer import upload
+
+REACH = 0.09  # of the longer side: as far from a border as its rim may reach
+BINS = 24  # depths that are told apart, within REACH
+STEPS = 8  # finer depths a bin is read at, or bands would be seen
+TOLERANCE = 0.015  # of white: an excess below is nobody's fault
+MOST = 0.1  # of white: what is taken never reaches this, or gradients that a painting means are flattened too
+FADE = 0.25  # share of REACH, at its inner end, over which what is taken fades to nothing
+CORE = 0.2  # least share of a region that must lie deeper than REACH: else it has no middle
+LEAST = 1 / 640  # least share of the picture for that middle
+BLUR = 3  # pixels: regions that meet are not darkened with an edge between them
+WEIGHTS = (0.299, 0.587, 0.114)  # Rec. 601 luma
+
+Groups = Sequence[tuple[tuple[int, ...], tuple[int, ...]]]
+"""As `align.groups_of`: content ids with the style ids that they take after; none: the whole style."""
+
+
+def luma(picture: Tensor) -> Tensor:
+    """(1, 3, H, W) RGB -> (1, 1, H, W), Rec. 601."""
+    weights = torch.tensor(WEIGHTS, dtype=picture.dtype, device=picture.device)
+    return (picture * weights.view(1, 3, 1, 1)).sum(1, keepdim=True)
+
+
+def depth(inside: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32] | None:
+    """(H, W) float32 pixels: how far inside a region lies from its border, which the picture's edge is not. None: no border."""
+    if inside.all() or not inside.any():
+        return None
+    framed = cv2.copyMakeBorder(inside.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_REPLICATE)
+    return np.asarray(cv2.distanceTransform(framed, cv2.DIST_L2, 5)[1:-1, 1:-1], np.float32)
+
+
+def steps_of(inside: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32] | None:
+    """(H, W) int32: 0 … BINS·STEPS - 1 by depth, BINS·STEPS in the middle, -1 outside. None: no border, or too little middle."""
+    far = depth(inside)
+    if far is None:
+        return None
+    full = BINS * STEPS
+    steps: npt.NDArray[np.int32] = np.minimum(far * (full / (REACH * max(inside.shape))), full).astype(np.int32)
+    middle = int((steps == full).sum())
+    if middle < max(CORE * inside.sum(), LEAST * inside.size):
+        return None
+    steps[~inside] = -1
+    return steps
+
+
+def profiles(light: Tensor, index: Tensor, regions: int) -> Tensor:
+    """Mean lightness by bin of depth, less that of the middle: (H, W), indices into regions × (BINS·STEPS + 1) -> (regions, BINS) float64.
+
+    Index regions × (BINS·STEPS + 1): no region's. A bin that holds nothing has its neighbours' mean, or 0.
+    """
+    width = BINS * STEPS + 1
+    flat = index.flatten()
+    sums = torch.bincount(flat, light.flatten().double(), minlength=regions * width + 1)[:-1].view(regions, width)
+    counts = torch.bincount(flat, minlength=regions * width + 1)[:-1].view(regions, width).double()
+    middle = sums[:, -1:] / counts[:, -1:].clamp_min(1)
+    near_sums, near = (_smooth(x[:, :-1].view(regions, BINS, STEPS).sum(-1)) for x in (sums, counts))
+    return torch.where(near > 0, near_sums / near.clamp_min(1e-9) - middle, 0)
+
+
+def _smooth(x: Tensor) -> Tensor:
+    """(R, BINS): each bin with half as much of both its neighbours."""
+    before, after = torch.cat([x[:, :1], x[:, :-1]], 1), torch.cat([x[:, 1:], x[:, -1:]], 1)
+    return 0.25 * before + 0.5 * x + 0.25 * after
+
+
+@dataclass(frozen=True)
+class Rims:
+    """index (H, W) int32: each pixel's region and depth (`profiles`). allowed (regions, BINS) float64: how much lighter than its middle."""
+
+    index: Tensor
+    allowed: Tensor
+
+    @property
+    def nbytes(self) -> int:
+        return self.index.nbytes + self.allowed.nbytes
+
+    def excess(self, light: Tensor) -> Tensor:
+        """(H, W) lightness -> (regions, BINS) float64 in 0..MOST: how much lighter it is at each depth than allowed, saturating."""
+        depths = (torch.arange(BINS, dtype=torch.float64, device=light.device) + 0.5) / BINS
+        over = (profiles(light, self.index, len(self.allowed)) - self.allowed).clamp_min(0)
+        return MOST * (over / MOST).tanh() * ((1 - depths) / FADE).clamp(0, 1)
+
+    def without(self, picture: Tensor, strength: float = 1.0, checkpoint: Checkpoint = no_checkpoint) -> Tensor:
+        """The picture (1, 3, H, W), written over, less its rims by `strength`, 0 to 1: all three channels by the same, so hues stay."""
+        checkpoint()
+        over = self.excess(luma(picture)[0, 0].float())
+        if not over.any():
+            return picture
+        checkpoint()
+        fine = torch.nn.functional.interpolate(over[:, None], scale_factor=STEPS, mode="linear", align_corners=False)[:, 0]
+        table = torch.nn.functional.pad(fine, (0, 1)).flatten()  # the middle: nothing
+        table = torch.nn.functional.pad(table, (0, 1)).float()  # no region: nothing
+        taken = table.index_select(0, self.index.flatten()).view(1, 1, *self.index.shape)
+        checkpoint()
+        return picture.sub_(box_mean(taken, BLUR).to(picture.dtype), alpha=strength)
+
+
+def rims_allowed(
+    content: Tensor,
+    style: Tensor,
+    content_labels: Tensor,
+    style_labels: Tensor,
+    groups: Groups,
+    checkpoint: Checkpoint = no_checkpoint,
+) -> Rims | None:
+    """What rims a pair allows. Lightness (1, 1, H, W), labels (H, W) integer. None where no region has a border and a middle."""
+    ours, theirs = content_labels.cpu().numpy(), style_labels.cpu().numpy()
+    found = []
+    for mine, sources in groups:
+        checkpoint()
+        steps = steps_of(np.isin(ours, mine))
+        if steps is not None:
+            found.append((steps, sources))
+    if not found:
+        return None
+    width = BINS * STEPS + 1
+    index = np.full(ours.shape, len(found) * width, np.int32)
+    allowed = []
+    for k, (steps, _) in enumerate(found):
+        np.copyto(index, steps + k * width, where=steps >= 0)
+    here = upload(torch.from_numpy(index), content.device)
+    of_content = profiles(content[0, 0].float(), here, len(found))
+    for k, (_, sources) in enumerate(found):
+        checkpoint()
+        most = of_content[k].clamp_min(0)
+        there = steps_of(np.isin(theirs, sources)) if sources else None
+        if there is not None:
+            there[there < 0] = width
+            of_style = profiles(style[0, 0].float(), upload(torch.from_numpy(there), style.device), 1)
+            most = torch.maximum(most, of_style[0])
+        allowed.append(most + TOLERANCE)
+    return Rims(here, torch.stack(allowed))

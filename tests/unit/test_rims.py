@@ -1,0 +1,179 @@
+"""Pale rims along region borders: found against both pictures, taken out of the painting, and nothing else touched."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from scsa_core import Engine, RenderRequest, load_image
+from scsa_core.backbones import rims
+from scsa_core.labels import LabelMap
+
+SIDE = 256
+GROUPS = [((1,), (1,)), ((2,), (2,))]
+EXAMPLES = Path(__file__).parents[2] / "assets/examples"
+
+
+def halves():
+    labels = torch.ones(SIDE, SIDE, dtype=torch.long)
+    labels[:, SIDE // 2 :] = 2
+    return labels
+
+
+def flat(left, right):
+    """Lightness of two plain halves."""
+    return torch.where(halves() == 1, left, right).float()[None, None]
+
+
+def rimmed(light, height, width=10):
+    """The same with a rim inside the left half, along the border between them."""
+    at = torch.arange(SIDE) - SIDE // 2
+    return light + height * ((at < 0) & (at >= -width)).float()
+
+
+def allowed(content, style, groups=GROUPS, labels=None):
+    return rims.rims_allowed(content, style, halves(), halves() if labels is None else labels, groups)
+
+
+def grey(light):
+    return light.expand(1, 3, SIDE, SIDE).clone()
+
+
+def test_a_pale_rim_that_neither_picture_has_goes_and_the_rest_stays():
+    plain = flat(0.2, 0.8)
+    picture = grey(rimmed(plain, 0.08))
+    out = allowed(plain, plain).without(picture.clone())
+    inside = out[0, 0, 20, SIDE // 2 - 8 : SIDE // 2 - rims.BLUR - 1]
+    assert (inside - 0.2).abs().max() < 0.04  # 0.08 before
+    assert torch.equal(out[..., : SIDE // 2 - 30], picture[..., : SIDE // 2 - 30])
+    assert (out[..., SIDE // 2 + rims.BLUR :] - 0.8).abs().max() < 1e-6  # the other half
+    assert torch.equal(out[:, 0], out[:, 1]) and torch.equal(out[:, 0], out[:, 2])
+
+
+def test_a_gradient_that_is_no_rim_loses_no_more_than_the_bound():
+    plain = flat(0.2, 0.8)
+    picture = grey(rimmed(plain, 0.6, width=20))
+    taken = picture - allowed(plain, plain).without(picture.clone())
+    assert 0.08 < taken.max() < rims.MOST
+
+
+@pytest.mark.parametrize("which", ["content", "style"])
+def test_a_rim_that_one_of_the_pictures_has_may_stay(which):
+    plain, picture = flat(0.2, 0.8), rimmed(flat(0.2, 0.8), 0.2)
+    of = {"content": plain, "style": plain, which: picture}
+    out = allowed(of["content"], of["style"]).without(grey(picture))
+    assert torch.allclose(out, grey(picture), atol=0.02)
+
+
+def test_a_dark_rim_is_left_alone():
+    plain = flat(0.5, 0.8)
+    dark = grey(rimmed(plain, -0.2))
+    out = allowed(plain, plain).without(dark.clone())
+    assert torch.equal(out[..., : SIDE // 2], dark[..., : SIDE // 2])
+
+
+def test_nothing_is_seen_of_bands_and_no_pixel_gets_lighter():
+    ramp = flat(0.2, 0.2)
+    at = (SIDE // 2 - 1 - torch.arange(SIDE)).clamp_min(0).float()
+    picture = ramp + 0.1 * (1 - at / 20).clamp_min(0) * (halves() == 1)
+    before = grey(picture)
+    out = allowed(ramp, ramp).without(before.clone())
+    taken = (before - out)[0, 0, 100, : SIDE // 2 - rims.BLUR - 2]
+    assert taken.min() >= 0 and taken.max() > 0.05
+    assert (taken[1:] - taken[:-1]).abs().max() < 0.01
+
+
+def test_strength_takes_as_much_and_none_nothing():
+    plain = flat(0.2, 0.8)
+    picture, found = grey(rimmed(plain, 0.2)), allowed(plain, plain)
+    whole, half = (picture - found.without(picture.clone(), s) for s in (1.0, 0.5))
+    assert torch.allclose(half, whole / 2, atol=1e-6)
+    assert torch.equal(found.without(picture.clone(), 0.0), picture)
+
+
+def test_regions_without_a_border_or_a_middle_have_no_rims():
+    whole = torch.ones(SIDE, SIDE, dtype=torch.long)
+    light = flat(0.2, 0.2)
+    assert rims.rims_allowed(light, light, whole, whole, [((1,), (1,))]) is None
+    thin = whole.clone()
+    thin[:, 120:136] = 2  # 16 pixels wide: all of it is border
+    found = rims.rims_allowed(light, light, thin, thin, GROUPS)
+    assert len(found.allowed) == 1 and (found.index[:, 120:136] == rims.BINS * rims.STEPS + 1).all()
+    picture = grey(light)
+    picture[..., 124:132] += 0.3
+    assert torch.equal(found.without(picture.clone())[..., 124:132], picture[..., 124:132])
+
+
+def test_regions_that_take_after_the_same_style_have_no_border_between_them():
+    light = flat(0.2, 0.2)
+    assert rims.rims_allowed(light, light, halves(), torch.ones(SIDE, SIDE, dtype=torch.long), [((1, 2), (1,))]) is None
+
+
+def test_a_style_region_without_a_border_or_none_at_all_allows_what_the_content_has():
+    plain, picture = flat(0.2, 0.8), rimmed(flat(0.2, 0.8), 0.2)
+    for groups, labels in (([((1,), ()), ((2,), ())], None), ([((1,), (1,))], torch.ones(SIDE, SIDE, dtype=torch.long))):
+        out = allowed(plain, picture, groups, labels).without(grey(picture))
+        assert out[0, 0, 20, SIDE // 2 - 6] < 0.32  # the style's rim is nobody's: it goes as far as it may
+
+
+def test_a_styles_rim_counts_at_its_own_scale():
+    plain, picture = flat(0.2, 0.8), rimmed(flat(0.2, 0.8), 0.2)
+    small = torch.nn.functional.avg_pool2d(picture, 2)
+    labels = halves()[::2, ::2]
+    out = rims.rims_allowed(plain, small, halves(), labels, GROUPS).without(grey(picture))
+    assert torch.allclose(out, grey(picture), atol=0.04)
+
+
+def test_depth_counts_from_other_regions_and_not_from_the_pictures_edge():
+    inside = np.zeros((40, 40), bool)
+    inside[:, :20] = True
+    far = rims.depth(inside)
+    assert far[:, 0] == pytest.approx(np.full(40, 20), abs=0.5) and (far[:, 20:] == 0).all()
+    assert rims.depth(~np.zeros((4, 4), bool)) is None and rims.depth(np.zeros((4, 4), bool)) is None
+
+
+def test_in_a_painting_of_lite_a_rim_is_found_and_taken(monkeypatch):
+    folder = EXAMPLES / "cat_as_lion"
+    content, style = (load_image(folder / f"{name}.jpg") for name in ("content", "style"))
+    ids = np.ones((96, 96), np.uint8)
+    ids[:, 48:] = 2
+    both = LabelMap.from_ids(ids)
+    engine = Engine("cpu")
+    request = RenderRequest(content, style, both, both, knobs=engine.defaults("lite").replace(size=192))
+    found = []
+    taken = rims.Rims.without
+
+    def rimmed_first(self, picture, strength, checkpoint):
+        """A rim of our own on top, since this pair may have none."""
+        picture[..., picture.shape[-1] // 2 - 8 : picture.shape[-1] // 2] += 0.13
+        before = self.excess(rims.luma(picture)[0, 0]).max()
+        out = taken(self, picture, strength, checkpoint)
+        found.append((before, self.excess(rims.luma(out)[0, 0]).max()))
+        return out
+
+    monkeypatch.setattr(rims.Rims, "without", rimmed_first)
+    engine.render(request)
+    ((before, after),) = found
+    assert before > 0.04 and after < 0.5 * before, (before, after)
+
+
+def test_alpha_zero_takes_nothing_and_a_draft_is_freed_of_rims_too(monkeypatch):
+    seen = []
+    monkeypatch.setattr(rims.Rims, "without", lambda self, picture, strength, checkpoint: seen.append(strength) or picture)
+    engine = Engine("cpu")
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 255, (96, 96, 3), np.uint8))
+    ids = np.ones((96, 96), np.uint8)
+    ids[:, 48:] = 2
+    both = LabelMap.from_ids(ids)
+    request = RenderRequest(picture, picture, both, both, knobs=engine.defaults("lite").replace(size=96))
+    engine.render(request)
+    assert seen == [1.0]
+    engine.render(dataclasses.replace(request, knobs=request.knobs.replace(alpha1=0.0, alpha2=0.0)))
+    assert seen[-1] == 0.0
+    engine.preview(request)
+    assert len(seen) == 3
+    engine.render(dataclasses.replace(request, method="baseline"))
+    assert len(seen) == 3
