@@ -9,7 +9,7 @@ demo: $(VENV)/.ready  ## set everything up and open the app
 	$(BIN)/python app.py
 
 test: $(VENV)/.ready-dev lint  ## set everything up and pass the tests
-	GRADIO_ANALYTICS_ENABLED=False OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --cov --cov-report=term tests
+	GRADIO_ANALYTICS_ENABLED=False OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --cov --cov-report=term tests
 
 lint: $(VENV)/.ready-dev
 	rm -f demo/*.pyi  # Gradio writes these beside our components; a stale one misleads mypy
@@ -18,11 +18,11 @@ lint: $(VENV)/.ready-dev
 
 $(VENV)/.ready: requirements.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --requirement requirements.txt
+	$(BIN)/python -m pip install --quiet --no-compile --requirement requirements.txt
 	touch $@
 
 $(VENV)/.ready-dev: requirements-dev.txt $(VENV)/.ready
-	$(BIN)/python -m pip install --quiet --requirement requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --no-compile --requirement requirements-dev.txt
 	touch $@
 
 clean:

@@ -41,8 +41,8 @@ Groups = Sequence[tuple[tuple[int, ...], tuple[int, ...]]]
 
 def luma(picture: Tensor) -> Tensor:
     """(1, 3, H, W) RGB -> (1, 1, H, W), Rec. 601."""
-    weights = torch.tensor(WEIGHTS, dtype=picture.dtype, device=picture.device)
-    return (picture * weights.view(1, 3, 1, 1)).sum(1, keepdim=True)
+    red, green, blue = (picture[:, k : k + 1] for k in range(3))
+    return (red * WEIGHTS[0]).add_(green, alpha=WEIGHTS[1]).add_(blue, alpha=WEIGHTS[2])
 
 
 def depth(inside: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32] | None:

@@ -202,6 +202,7 @@ def test_a_killed_server_that_starts_again_gets_the_pictures_again(own_server, t
     page.locator(".sp-kept:is([data-said=kept_again], [data-said=kept_restored])").wait_for(state="visible")
     until_kept(page, lambda own: own["maps"] == held["maps"] and own["knobs"] == held["knobs"])
     page.wait_for_function("document.querySelector('#knob-size input')?.value.includes('768')")
+    studio.size("256 px")  # soon painted
     page.locator("#render").click()
     studio.wait("Done in")
     assert len(studio.shown()) > 0
