@@ -17,7 +17,7 @@ from scsa_core.labels import LabelMap, Region, as_map, default_region, read_maps
 from scsa_core.pairing import Pairing
 from scsa_core.recipe import Recipe, extract
 
-from .files import Pictures, publish_picture
+from .files import MAX_SIDE, Pictures, publish_picture
 from .painter import MAX_MAP_SIDE, SIDES, from_label_maps, links_of, regions_of, to_label_maps
 from .text import Said
 
@@ -48,7 +48,11 @@ def accept(path: str, side: str, pictures: Pictures) -> Accepted:
     found = open_image(path, pictures.limits)
     if found.format == "PNG" and (recipe := extract(found)) is not None:
         return Accepted(recipe=recipe)
-    return Accepted(path=publish_picture(pictures.get(path, found).image, f"{side}.png"))
+    picture = pictures.get(path, found)
+    kept = publish_picture(picture.image, f"{side}.png")
+    if max(picture.image.size) <= MAX_SIDE:
+        pictures.know(kept, picture)  # or the first render would decode what is decoded already
+    return Accepted(path=kept)
 
 
 def path_of(value: Mapping[str, Any] | None, side: str) -> str | None:

@@ -65,8 +65,13 @@ class Pictures:
                 return self._kept[path]
         image = load_image(opened or path, self.limits)
         found = Picture(image, picture_sha256(image))
+        self.know(path, found)
+        return found
+
+    def know(self, path: str, picture: Picture) -> None:
+        """That a file holds a picture that is decoded already."""
         with self._lock:
-            self._kept[path] = found
+            self._kept[path] = picture
+            self._kept.move_to_end(path)
             while len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
-        return found

@@ -13,9 +13,11 @@ pytest.importorskip("gradio")
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from demo.exchange import LEGEND_KEYWORD, MAX_LEGEND, fitted, import_maps, photographs, read_legend
+from demo.exchange import LEGEND_KEYWORD, MAX_LEGEND, accept, fitted, import_maps, photographs, read_legend
+from demo.files import MAX_SIDE, Pictures
 from demo.painter import MAX_MAP_SIDE, from_label_maps, links_of, to_label_maps
 from scsa_core.errors import LabelError
+from scsa_core.images import Limits
 from scsa_core.labels import LabelMap, Region, read_maps
 
 HALVES = np.repeat(np.array([1, 2], np.uint8), 20)[None].repeat(30, 0)
@@ -192,3 +194,21 @@ def test_a_photograph_read_as_a_map_is_told_from_a_map(tmp_path: Path) -> None:
     maps = [(drawn, "content"), (poor, "content"), (Path(index(tmp_path / "ids.png", HALVES)[0]), "style")]
     for path, side in maps:
         assert not photographs(side, [(str(path), path.name), (str(tmp_path / "names.json"), "names.json")]), path
+
+
+@pytest.mark.parametrize("name", ["photo.jpg", "photo.png"])
+def test_an_accepted_picture_is_decoded_once_and_is_what_its_file_holds(tmp_path, name):
+    noise = np.random.default_rng(0).integers(0, 255, (30, 40, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / name, exif=Image.Exif())
+    pictures = Pictures(Limits())
+    kept = accept(str(tmp_path / name), "content", pictures).path
+    assert pictures.get(kept) is pictures.get(str(tmp_path / name))
+    anew = Pictures(Limits()).get(kept)
+    assert np.array_equal(anew.image, pictures.get(kept).image) and anew.sha256 == pictures.get(kept).sha256
+
+
+def test_a_picture_that_is_kept_smaller_is_what_its_file_holds(tmp_path):
+    Image.new("RGB", (MAX_SIDE + 40, 20), "red").save(tmp_path / "wide.png")
+    pictures = Pictures(Limits())
+    kept = accept(str(tmp_path / "wide.png"), "content", pictures).path
+    assert pictures.get(kept).image.width == MAX_SIDE
