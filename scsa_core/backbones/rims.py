@@ -45,26 +45,40 @@ def luma(picture: Tensor) -> Tensor:
     return (red * WEIGHTS[0]).add_(green, alpha=WEIGHTS[1]).add_(blue, alpha=WEIGHTS[2])
 
 
-def depth(inside: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32] | None:
-    """(H, W) float32 pixels: how far inside a region lies from its border, which the picture's edge is not. None: no border."""
-    if inside.all() or not inside.any():
-        return None
-    framed = cv2.copyMakeBorder(inside.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_REPLICATE)
-    return np.asarray(cv2.distanceTransform(framed, cv2.DIST_L2, 5)[1:-1, 1:-1], np.float32)
+@dataclass(frozen=True)
+class Depths:
+    """Where a picture's regions lie, and how deep.
+
+    index (H, W) int32: region × (BINS·STEPS + 1) + depth in steps, the last one for the middle;
+    regions × (BINS·STEPS + 1) outside all. measured: regions that have a border, and enough of a middle.
+    """
+
+    index: npt.NDArray[np.int32]
+    measured: tuple[int, ...]
 
 
-def steps_of(inside: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32] | None:
-    """(H, W) int32: 0 … BINS·STEPS - 1 by depth, BINS·STEPS in the middle, -1 outside. None: no border, or too little middle."""
-    far = depth(inside)
-    if far is None:
-        return None
-    full = BINS * STEPS
-    steps: npt.NDArray[np.int32] = np.minimum(far * (full / (REACH * max(inside.shape))), full).astype(np.int32)
-    middle = int((steps == full).sum())
-    if middle < max(CORE * inside.sum(), LEAST * inside.size):
-        return None
-    steps[~inside] = -1
-    return steps
+def depths(labels: npt.NDArray[np.int64], regions: Sequence[tuple[int, ...]]) -> Depths:
+    """Of regions, each of one or more labels, no label in two. The picture's edge is no border."""
+    outside, full = len(regions), BINS * STEPS
+    numbers = np.full(int(labels.max()) + 1, outside, np.int32)
+    for k, ids in enumerate(regions):
+        numbers[[i for i in ids if i < len(numbers)]] = k
+    where = numbers[labels]
+    inner = np.ones(where.shape, np.uint8)
+    for one, other in ((np.s_[:, 1:], np.s_[:, :-1]), (np.s_[1:], np.s_[:-1])):
+        differ = where[one] != where[other]
+        inner[one][differ] = inner[other][differ] = 0
+    if inner.all():
+        return Depths(np.full(where.shape, outside * (full + 1), np.int32), ())
+    # A pixel's nearest border is its own region's: any other lies beyond that.
+    far = cv2.distanceTransform(inner, cv2.DIST_L2, 5)
+    steps = np.minimum(far * (full / (REACH * max(where.shape))), full).astype(np.int32)
+    sizes = np.bincount(where.ravel(), minlength=outside + 1)[:outside]
+    middles = np.bincount(where[steps == full], minlength=outside + 1)[:outside]
+    enough = (middles > 0) & (middles >= np.maximum(CORE * sizes, LEAST * where.size))
+    known = np.append(enough, False)[where]
+    index = np.where(known, where * (full + 1) + steps, outside * (full + 1)).astype(np.int32)
+    return Depths(index, tuple(np.flatnonzero(enough).tolist()))
 
 
 def profiles(light: Tensor, index: Tensor, regions: int) -> Tensor:
@@ -73,9 +87,12 @@ def profiles(light: Tensor, index: Tensor, regions: int) -> Tensor:
     Index regions × (BINS·STEPS + 1): no region's. A bin that holds nothing has its neighbours' mean, or 0.
     """
     width = BINS * STEPS + 1
-    flat = index.flatten()
-    sums = torch.bincount(flat, light.flatten().double(), minlength=regions * width + 1)[:-1].view(regions, width)
-    counts = torch.bincount(flat, minlength=regions * width + 1)[:-1].view(regions, width).double()
+    flat, values = index.flatten(), light.flatten().double()
+
+    def collected(x: Tensor) -> Tensor:  # torch.bincount would make the processor wait for a GPU
+        return x.new_zeros(regions * width + 1).index_add_(0, flat, x)[:-1].view(regions, width)
+
+    sums, counts = collected(values), collected(torch.ones_like(values))
     middle = sums[:, -1:] / counts[:, -1:].clamp_min(1)
     near_sums, near = (_smooth(x[:, :-1].view(regions, BINS, STEPS).sum(-1)) for x in (sums, counts))
     return torch.where(near > 0, near_sums / near.clamp_min(1e-9) - middle, 0)
@@ -108,7 +125,7 @@ class Rims:
         """The picture (1, 3, H, W), written over, less its rims by `strength`, 0 to 1: all three channels by the same, so hues stay."""
         checkpoint()
         over = self.excess(luma(picture)[0, 0].float())
-        if not over.any():
+        if not over.is_cuda and not over.any():  # asking a GPU would mean waiting for it
             return picture
         checkpoint()
         fine = torch.nn.functional.interpolate(over[:, None], scale_factor=STEPS, mode="linear", align_corners=False)[:, 0]
@@ -129,28 +146,30 @@ def rims_allowed(
 ) -> Rims | None:
     """What rims a pair allows. Lightness (1, 1, H, W), labels (H, W) integer. None where no region has a border and a middle."""
     ours, theirs = content_labels.cpu().numpy(), style_labels.cpu().numpy()
-    found = []
-    for mine, sources in groups:
-        checkpoint()
-        steps = steps_of(np.isin(ours, mine))
-        if steps is not None:
-            found.append((steps, sources))
-    if not found:
+    found = depths(ours, [mine for mine, _ in groups])
+    checkpoint()
+    if not found.measured:
         return None
-    width = BINS * STEPS + 1
-    index = np.full(ours.shape, len(found) * width, np.int32)
-    allowed = []
-    for k, (steps, _) in enumerate(found):
-        np.copyto(index, steps + k * width, where=steps >= 0)
-    here = upload(torch.from_numpy(index), content.device)
-    of_content = profiles(content[0, 0].float(), here, len(found))
-    for k, (_, sources) in enumerate(found):
+    index = upload(torch.from_numpy(found.index), content.device)
+    allowed = profiles(content[0, 0].float(), index, len(groups)).clamp_min_(0)
+    for layer in _apart([(k, groups[k][1]) for k in found.measured if groups[k][1]]):
         checkpoint()
-        most = of_content[k].clamp_min(0)
-        there = steps_of(np.isin(theirs, sources)) if sources else None
-        if there is not None:
-            there[there < 0] = width
-            of_style = profiles(style[0, 0].float(), upload(torch.from_numpy(there), style.device), 1)
-            most = torch.maximum(most, of_style[0])
-        allowed.append(most + TOLERANCE)
-    return Rims(here, torch.stack(allowed))
+        there = depths(theirs, [sources for _, sources in layer])
+        of_style = profiles(style[0, 0].float(), upload(torch.from_numpy(there.index), style.device), len(layer))
+        for m in there.measured:
+            k = layer[m][0]
+            allowed[k] = torch.maximum(allowed[k], of_style[m])
+    return Rims(index, allowed + TOLERANCE)
+
+
+def _apart(sources: Sequence[tuple[int, tuple[int, ...]]]) -> list[list[tuple[int, tuple[int, ...]]]]:
+    """(content group, style ids) in layers within which no id comes twice: nearly always one."""
+    layers: list[list[tuple[int, tuple[int, ...]]]] = []
+    for one in sources:
+        for layer in layers:
+            if all(set(one[1]).isdisjoint(ids) for _, ids in layer):
+                layer.append(one)
+                break
+        else:
+            layers.append([one])
+    return layers

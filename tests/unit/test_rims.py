@@ -101,7 +101,7 @@ def test_regions_without_a_border_or_a_middle_have_no_rims():
     thin = whole.clone()
     thin[:, 120:136] = 2  # 16 pixels wide: all of it is border
     found = rims.rims_allowed(light, light, thin, thin, GROUPS)
-    assert len(found.allowed) == 1 and (found.index[:, 120:136] == rims.BINS * rims.STEPS + 1).all()
+    assert (found.index[:, 120:136] == 2 * (rims.BINS * rims.STEPS + 1)).all()
     picture = grey(light)
     picture[..., 124:132] += 0.3
     assert torch.equal(found.without(picture.clone())[..., 124:132], picture[..., 124:132])
@@ -128,11 +128,24 @@ def test_a_styles_rim_counts_at_its_own_scale():
 
 
 def test_depth_counts_from_other_regions_and_not_from_the_pictures_edge():
-    inside = np.zeros((40, 40), bool)
-    inside[:, :20] = True
-    far = rims.depth(inside)
-    assert far[:, 0] == pytest.approx(np.full(40, 20), abs=0.5) and (far[:, 20:] == 0).all()
-    assert rims.depth(~np.zeros((4, 4), bool)) is None and rims.depth(np.zeros((4, 4), bool)) is None
+    found = rims.depths(halves().numpy(), [(1,), (2,)])
+    width, per_pixel = rims.BINS * rims.STEPS + 1, rims.BINS * rims.STEPS / (rims.REACH * SIDE)
+    assert found.measured == (0, 1)
+    row = found.index[0]
+    assert row[0] == width - 1 and row[-1] == 2 * width - 1  # the middle, at the edge
+    assert row[SIDE // 2 - 1] == 0 and row[SIDE // 2] == width
+    assert row[SIDE // 2 - 11] == pytest.approx(10 * per_pixel, abs=1.5)
+    assert rims.depths(np.ones((9, 9), np.int64), [(1,)]).measured == ()
+
+
+def test_a_style_region_may_be_several_groups_source():
+    """Both halves of the content take after one style region, and one of them after the other one too."""
+    plain, picture = flat(0.2, 0.8), rimmed(flat(0.2, 0.8), 0.08)
+    shared = [((1,), (1,)), ((2,), (1, 2))]
+    apart = [((1,), (1,)), ((2,), (2,))]
+    ours, theirs = (allowed(plain, picture, groups).allowed for groups in (shared, apart))
+    assert torch.equal(ours[0], theirs[0]) and ours[0].max() > 0.05
+    assert ours[1].max() == pytest.approx(rims.TOLERANCE, abs=1e-3)  # that pair of regions is the whole style: it has no border
 
 
 def test_in_a_painting_of_lite_a_rim_is_found_and_taken(monkeypatch):
