@@ -128,7 +128,7 @@ class Lite:
             found = self.taps(picture, align.LEVELS, checkpoint, self._spared())
         else:
             found = self.taps(picture, (align.LEVELS[align.SHARED], TAP), checkpoint)
-        return {**found, LUMA: luma(picture).half()}
+        return {**found, LUMA: luma(picture)}
 
     def taps(
         self, picture: Tensor, names: tuple[str, ...], checkpoint: Checkpoint, dtypes: Mapping[str, torch.dtype] | None = None

@@ -151,11 +151,11 @@ def rims_allowed(
     if not found.measured:
         return None
     index = upload(torch.from_numpy(found.index), content.device)
-    allowed = profiles(content[0, 0].float(), index, len(groups)).clamp_min_(0)
+    allowed = profiles(content[0, 0], index, len(groups)).clamp_min_(0)
     for layer in _apart([(k, groups[k][1]) for k in found.measured if groups[k][1]]):
         checkpoint()
         there = depths(theirs, [sources for _, sources in layer])
-        of_style = profiles(style[0, 0].float(), upload(torch.from_numpy(there.index), style.device), len(layer))
+        of_style = profiles(style[0, 0], upload(torch.from_numpy(there.index), style.device), len(layer))
         for m in there.measured:
             k = layer[m][0]
             allowed[k] = torch.maximum(allowed[k], of_style[m])

@@ -245,8 +245,7 @@ def test_a_page_that_misses_an_answer_asks_for_it(browser, app_url):
     before = studio.shown()
     page.locator("#knob-alpha1 input[type=number]").fill("0.85")
     page.keyboard.press("Enter")
-    studio.wait("Done in")
-    until(lambda: studio.shown() != before, lambda: "the picture stayed")
+    studio.repainted(before)
     assert page.evaluate("window.scsaMissed") > 0
     assert not studio.problems and studio.toasts() == []
     context.close()

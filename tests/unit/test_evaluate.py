@@ -295,7 +295,7 @@ PAIRS = Path(__file__).resolve().parents[3] / "shared" / "data" / "sem_pairs"
 @pytest.mark.skipif(not PAIRS.is_dir(), reason="the picture pairs are not beside the checkout")
 def test_real_pairs_favour_scsa_over_its_baseline_and_over_moving_colours_about(tmp_path):
     out = tmp_path / "out"
-    command = ["evaluate", "--pairs", str(PAIRS), "--limit", "3", "--size", "256", "--one-way", "--backbones", "lite", "--out", str(out)]
+    command = ["evaluate", "--pairs", str(PAIRS), "--limit", "2", "--size", "256", "--one-way", "--backbones", "lite", "--out", str(out)]
     assert scsa_core.cli.main([*command, "--methods", "scsa", "baseline"]) == 0
     (summary,) = tables.summaries(table_of(out), resamples=999)
     against = {(c.metric, c.other.method): c.result for c in summary.comparisons}
