@@ -3,13 +3,18 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2  # processes that test side by side
 
-.PHONY: demo test lint clean
+CHOSEN := not slow
+
+.PHONY: demo test test-all lint clean
 
 demo: $(VENV)/.ready  ## set everything up and open the app
 	$(BIN)/python app.py
 
 test: $(VENV)/.ready-dev lint  ## set everything up and pass the tests
-	GRADIO_ANALYTICS_ENABLED=False OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --cov --cov-report=term tests
+	GRADIO_ANALYTICS_ENABLED=False OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "$(CHOSEN)" --cov --cov-report=term tests
+
+test-all: CHOSEN =  ## the same with those that take long
+test-all: test
 
 lint: $(VENV)/.ready-dev
 	rm -f demo/*.pyi  # Gradio writes these beside our components; a stale one misleads mypy

@@ -164,7 +164,7 @@ def test_the_times(golden, schedule):
         assert list(reversed(schedule.times(int(golden[f"{case}_num_steps"])))) == golden[f"{case}_timesteps"].tolist()
 
 
-@pytest.mark.parametrize(("case", "steps"), [("a", 10), ("c", 50)])
+@pytest.mark.parametrize(("case", "steps"), [("a", 10), pytest.param("c", 50, marks=pytest.mark.slow)])
 def test_inversion(golden, trajectories, case, steps):
     for role, name in zip(ROLES, NAMES, strict=True):
         stored = tensor(golden, f"{case}_inv_{name}")
@@ -187,7 +187,7 @@ def painting(golden, network, schedule, trajectories, case, method):
     return Painting(network, schedule, sources, grids, settings, first, start, as_reference=True)
 
 
-@pytest.mark.parametrize("case", "abc")
+@pytest.mark.parametrize("case", ["a", "b", pytest.param("c", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("method", ["styleid", "scsa"])
 def test_a_whole_run(golden, network, schedule, trajectories, case, method):
     run, seen = painting(golden, network, schedule, trajectories, case, method), []

@@ -266,6 +266,7 @@ def test_bad_input_is_one_line(pairs, tmp_path, capsys):
         assert word in error and error.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_ray_workers_give_the_same_rows(pairs, tmp_path, monkeypatch):
     pytest.importorskip("ray")
     for name in ("RAY_USAGE_STATS_ENABLED", "RAY_ENABLE_UV_RUN_RUNTIME_ENV"):
