@@ -5,8 +5,9 @@ leans on the other side. Where a dark region meets a pale one this may show as a
 within the dark one that neither picture has. Each region's lightness is therefore measured
 by distance from the region's border, in the content, in the style and in what was painted:
 where the painting is lighter at some depth, against the region's own middle, than both
-pictures are at that depth, it is darkened by the excess, up to a bound. Only that: a rim that is too dark is
-seldom seen as a fault, and lifting one lightens things that are thin and dark by right.
+pictures are at that depth, it is darkened by the excess, up to a bound. Only that: a rim that
+is too dark is seldom seen as a fault, and lifting one lightens things that are thin and dark
+by right.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from torch import Tensor
 
 from scsa_core.backbones.base import Checkpoint, no_checkpoint
 from scsa_core.boxes import box_mean
+from scsa_core.colours import LUMA
 from scsa_core.transfer import upload
 
 REACH = 0.09  # of the longer side: as far from a border as its rim may reach
@@ -33,7 +35,6 @@ FADE = 0.25  # share of REACH, at its inner end, over which what is taken fades 
 CORE = 0.2  # least share of a region that must lie deeper than REACH: else it has no middle
 LEAST = 1 / 640  # least share of the picture for that middle
 BLUR = 3  # pixels: regions that meet are not darkened with an edge between them
-WEIGHTS = (0.299, 0.587, 0.114)  # Rec. 601 luma
 
 Groups = Sequence[tuple[tuple[int, ...], tuple[int, ...]]]
 """As `align.groups_of`: content ids with the style ids that they take after; none: the whole style."""
@@ -42,7 +43,7 @@ Groups = Sequence[tuple[tuple[int, ...], tuple[int, ...]]]
 def luma(picture: Tensor) -> Tensor:
     """(1, 3, H, W) RGB -> (1, 1, H, W), Rec. 601."""
     red, green, blue = (picture[:, k : k + 1] for k in range(3))
-    return (red * WEIGHTS[0]).add_(green, alpha=WEIGHTS[1]).add_(blue, alpha=WEIGHTS[2])
+    return (red * LUMA[0]).add_(green, alpha=LUMA[1]).add_(blue, alpha=LUMA[2])
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ class Rims:
     def without(self, picture: Tensor, strength: float = 1.0, checkpoint: Checkpoint = no_checkpoint) -> Tensor:
         """The picture (1, 3, H, W), written over, less its rims by `strength`, 0 to 1: all three channels by the same, so hues stay."""
         checkpoint()
-        over = self.excess(luma(picture)[0, 0].float())
+        over = self.excess(luma(picture)[0, 0])
         if not over.is_cuda and not over.any():  # asking a GPU would mean waiting for it
             return picture
         checkpoint()
