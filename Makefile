@@ -1,7 +1,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-WORKERS ?= 2  # processes that test side by side
+WORKERS ?= 3  # processes that test side by side; one more than cores, for browser tests mostly wait
 
 CHOSEN := not slow
 
