@@ -9,7 +9,7 @@ Masks are soft at region borders, so no seam appears at full resolution.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -236,7 +236,7 @@ def groups_of(content_labels: Tensor, style_labels: Tensor, links: Links | None)
 
 
 def build(
-    style: Mapping[str, Tensor],
+    style: Callable[[str], Tensor],
     content_labels: Tensor,
     style_labels: Tensor,
     links: Links | None = None,
@@ -244,7 +244,9 @@ def build(
     checkpoint: Checkpoint = no_checkpoint,
     parts: Parts | None = None,
 ) -> Alignment:
-    """Masks from labels at picture resolution (multiples of 8), moments from the style's taps (1, C, h, w).
+    """Masks from labels at picture resolution (multiples of 8), moments from the style's taps.
+
+    style: gives its layer (1, C, h, w) by name, and is asked for the finest only where a region's moments are not known yet.
 
     A region's moments are mixed with the whole style's by UNITY: regions that are moved apart
     entirely lose more of what related them in the content than their style gains.
@@ -255,7 +257,7 @@ def build(
     sources = [s or tuple(everything) for _, s in groups]
     found = _targets(style, style_labels, [*sources, tuple(everything)], checkpoint, parts or Parts())
     targets = tuple(_in_unity(m, share) for m, share in zip(found, UNITY, strict=True))
-    content_labels = upload(content_labels, style[LEVELS[0]].device)
+    content_labels = upload(content_labels, style(LEVELS[0]).device)
     weights = []
     for factor in FACTORS:
         blur = max(1, round(feather * 4 / factor)) if feather else 0
@@ -269,18 +271,18 @@ def _in_unity(m: Moments, share: float) -> Moments:
 
 
 def _targets(
-    style: Mapping[str, Tensor], labels: Tensor, sources: Sequence[tuple[int, ...]], checkpoint: Checkpoint, parts: Parts
+    style: Callable[[str], Tensor], labels: Tensor, sources: Sequence[tuple[int, ...]], checkpoint: Checkpoint, parts: Parts
 ) -> tuple[Moments, ...]:
     """By level, the moments of every region of the style; only those are worked out that are not among the parts."""
     places = [np.packbits(np.isin(labels.cpu().numpy(), group)).tobytes() for group in sources]
     found = {place: parts.get(Targets, "style", tuple(labels.shape), place) for place in places}
     missing = {place: group for place, group in zip(places, sources, strict=True) if found[place] is None}
     if missing:
-        there = upload(labels, style[LEVELS[0]].device)
+        there = upload(labels, style(LEVELS[0]).device)
         made = []
         for level, factor in zip(LEVELS, FACTORS, strict=True):
             inside = masks(there, list(missing.values()), factor, checkpoint=checkpoint)
-            made.append(moments(style[level][0], inside, checkpoint))
+            made.append(moments(style(level)[0], inside, checkpoint))
         for k, place in enumerate(missing):
             new = Targets(tuple(Moments(m.mean[k : k + 1].clone(), m.deviation[k : k + 1].clone()) for m in made))
             found[place] = new

@@ -24,7 +24,7 @@ from scsa_core import checkpoints
 from scsa_core.backbones import align
 from scsa_core.backbones.base import BackboneInfo, Capabilities, Checkpoint, Features, Pair, alphas, no_checkpoint
 from scsa_core.backbones.correction import CORRECTED, corrected
-from scsa_core.backbones.encoded import encoded
+from scsa_core.backbones.encoded import FINE_HALO, FINE_PIXELS, encoded
 from scsa_core.backbones.flat import encode_flat
 from scsa_core.backbones.level import Attended
 from scsa_core.backbones.lite_decoder import LiteDecoder
@@ -35,16 +35,20 @@ from scsa_core.backbones.strips import PIXELS, in_strips
 from scsa_core.backbones.vgg import ConvStack, caffe_vgg16
 from scsa_core.compiled import compile_method, wanted
 from scsa_core.knobs import Knobs, Method
+from scsa_core.memory import give_back
 from scsa_core.precision import convolution_dtype
 
 LOGIT_SCALE = 0.05
 ENCODER_HALO = 32  # rows: relu4_1 sees 26 pixels beyond its own
 DECODER_HALO = 4  # rows: a stage sees 3 beyond its own
 _SPARED = "relu1_1", "relu2_1"
-"""A style's largest layers: only their moments are wanted, so they are kept in 16 bits, the convolutions' own where those are such."""
+"""A style's largest layers: only their moments are wanted, so they are held in 16 bits, the convolutions' own where those are such."""
+FINEST = align.LEVELS[-1]
 TAP = "relu4_1"
-LUMA = "luma"  # a picture's own lightness, beside its layers
+LUMA = "luma"  # a content's own lightness, beside its layers
+PICTURE = "picture"  # a style itself: one convolution makes its finest layer, more than half of what its layers would weigh
 CHANNELS = 512
+_TRIM_FROM = 1 << 16  # positions that go into the last stage, where most is held at once: what those before it freed goes back first
 VGG_SHARDS = 4
 FILES = (
     ("lite", "decoder.safetensors"),
@@ -125,10 +129,8 @@ class Lite:
             picture = picture.to(self.dtype).contiguous(memory_format=torch.channels_last)
             return {TAP: encode_flat(self.encoder, picture, (TAP,), checkpoint, ENCODER_HALO)[TAP].float()}
         if role == "style":
-            found = self.taps(picture, align.LEVELS, checkpoint, self._spared())
-        else:
-            found = self.taps(picture, (align.LEVELS[align.SHARED], TAP), checkpoint)
-        return {**found, LUMA: luma(picture)}
+            return {**self.taps(picture, align.LEVELS[:-1], checkpoint, self._spared()), PICTURE: picture}
+        return {**self.taps(picture, (align.LEVELS[align.SHARED], TAP), checkpoint), LUMA: luma(picture)}
 
     def taps(
         self, picture: Tensor, names: tuple[str, ...], checkpoint: Checkpoint, dtypes: Mapping[str, torch.dtype] | None = None
@@ -137,6 +139,17 @@ class Lite:
         picture = picture.to(self.dtype).contiguous(memory_format=torch.channels_last)
         return encoded(self.encoder, picture, names, ENCODER_HALO, checkpoint, dtypes)
 
+    def style_layer(self, style: Features, name: str, checkpoint: Checkpoint = no_checkpoint) -> Tensor:
+        """A layer of a style, as it was kept or made of the picture."""
+        if name in style:
+            return style[name]
+        picture = style[PICTURE].to(self.dtype).contiguous(memory_format=torch.channels_last)
+
+        def first(strip: Tensor) -> Features:
+            return {name: self.encoder(strip, (name,))[name].float()}
+
+        return in_strips(first, picture, FINE_HALO, pixels=FINE_PIXELS, dtypes=self._spared(), checkpoint=checkpoint)[name]
+
     def _spared(self) -> dict[str, torch.dtype]:
         """Number types of the layers of which only moments are wanted."""
         return dict.fromkeys(_SPARED, torch.float16 if self.dtype == torch.float32 else self.dtype)
@@ -144,12 +157,14 @@ class Lite:
     def stage(self, k: int, x: Tensor, checkpoint: Checkpoint = no_checkpoint) -> Tensor:
         """The decoder's stage k."""
         # Under torch.compile a stage is one piece: what calls back cannot be part of it.
+        if k == len(self.decoder.stages) - 1 and x.device.type == "cpu" and x.shape[-2] * x.shape[-1] >= _TRIM_FROM:
+            give_back()
         stage = partial(self.decoder.stage, k) if wanted() else partial(self.decoder.stage, k, checkpoint=checkpoint)
         return in_strips(stage, x, DECODER_HALO, pixels=PIXELS >> (8 - k), step=DECODER_HALO, checkpoint=checkpoint)
 
     def picture(self, x: Tensor, checkpoint: Checkpoint = no_checkpoint) -> Tensor:
         """What the decoder makes of its last stage."""
-        out: Tensor = in_strips(self.decoder.picture, x, DECODER_HALO, step=DECODER_HALO, checkpoint=checkpoint)
+        out: Tensor = in_strips(self.decoder.picture, x, DECODER_HALO, pixels=PIXELS >> 4, step=DECODER_HALO, checkpoint=checkpoint)
         return out
 
     def prepare(self, pair: Pair, method: Method, checkpoint: Checkpoint = no_checkpoint) -> Painted:
@@ -169,12 +184,13 @@ class Lite:
     def _matched(self, pair: Pair, method: Method, checkpoint: Checkpoint) -> Painted:
         """What attention and alignment make of a pair, before any correction."""
         content, style = pair.content[TAP], pair.style[TAP]
+        layer = partial(self.style_layer, pair.style, checkpoint=checkpoint)
         detail = pair.content[align.LEVELS[align.SHARED]]
         if method == "baseline":
             residual, attended = self.attention.baseline(content, style, checkpoint)
             whole = [torch.zeros(x.shape[-2] * 8, x.shape[-1] * 8, dtype=torch.long) for x in (content, style)]
             level = Attended(residual, attended, torch.zeros_like(attended))
-            alignment = align.build(pair.style, whole[0], whole[1], checkpoint=checkpoint, parts=pair.parts)
+            alignment = align.build(layer, whole[0], whole[1], checkpoint=checkpoint, parts=pair.parts)
             return Painted(level, detail, alignment.at(align.SHARED, detail, checkpoint=checkpoint), alignment)
         assert pair.content_map is not None and pair.style_map is not None
         assert pair.content_labels is not None and pair.style_labels is not None
@@ -195,7 +211,7 @@ class Lite:
         if method == "no_sadain":
             return Painted(level, detail)
         feather = 1.0 + 2.0 * pair.soft_borders
-        alignment = align.build(pair.style, pair.content_labels, pair.style_labels, pair.links, feather, checkpoint, pair.parts)
+        alignment = align.build(layer, pair.content_labels, pair.style_labels, pair.links, feather, checkpoint, pair.parts)
         return Painted(level, detail, alignment.at(align.SHARED, detail, checkpoint=checkpoint), alignment)
 
     def render(self, prepared: Painted, knobs: Knobs, method: Method, checkpoint: Checkpoint = no_checkpoint) -> Tensor:
@@ -225,4 +241,4 @@ def _rims(pair: Pair, checkpoint: Checkpoint) -> Rims | None:
     """Which rims a pair's regions may have."""
     assert pair.content_labels is not None and pair.style_labels is not None
     groups = align.groups_of(pair.content_labels, pair.style_labels, pair.links)
-    return rims_allowed(pair.content[LUMA], pair.style[LUMA], pair.content_labels, pair.style_labels, groups, checkpoint)
+    return rims_allowed(pair.content[LUMA], luma(pair.style[PICTURE]), pair.content_labels, pair.style_labels, groups, checkpoint)

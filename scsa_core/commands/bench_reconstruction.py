@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -39,10 +40,11 @@ def _row(model: Lite, picture: torch.Tensor) -> Row:
     x, detail = features[TAP], features[align.LEVELS[align.SHARED]]
     same = Attended(x, x, x)  # whatever α is, it is the picture's own
     whole = torch.zeros(picture.shape[-2:], dtype=torch.long)
+    alignment = align.build(partial(model.style_layer, features), whole, whole)
     out = {
         "decoder": model.decoder(x.contiguous(memory_format=torch.channels_last)),
         "share": model.render(Painted(same, detail), Knobs(), "no_sadain"),
-        "whole": model.render(Painted(same, detail, alignment=align.build(features, whole, whole)), Knobs(), "scsa"),
+        "whole": model.render(Painted(same, detail, alignment=alignment), Knobs(), "scsa"),
     }
     return {name: float(-10 * np.log10((made.clamp(0, 1) - picture).square().mean().item())) for name, made in out.items()}
 

@@ -37,7 +37,7 @@ def sheet(encoder: ConvStack, weights: Mapping[str, Tensor], basis: Tensor, pair
         adapted = semantic_adain(c["relu4_1"], s["relu4_1"], labels[0], labels[1])
         swapped = level.sparse(adapted, s["relu4_1"], _tokens(s["relu4_1"]), index, no_checkpoint).transpose(1, 2).reshape(adapted.shape)
         fine = [lab.repeat_interleave(8, 0).repeat_interleave(8, 1) for lab in labels]
-        moves = align.build(s, fine[0], fine[1])
+        moves = align.build(s.__getitem__, fine[0], fine[1])
         painted = decoder(moves.at(0, (adapted + swapped) / 2), moves.steps(c["relu3_1"]))
         rows.append(torch.cat([content, decoder(c["relu4_1"])[0], style, painted[0]], 2))
     return to_image(torch.cat(rows, 1))

@@ -54,7 +54,7 @@ def test_groups_follow_links_and_name_the_whole_style_for_what_has_no_source():
 
 def test_build_covers_every_level():
     style = {level: torch.rand(1, 3, 32 // f, 32 // f) for level, f in zip(align.LEVELS, align.FACTORS, strict=True)}
-    built = align.build(style, two_halves(), two_halves().T.contiguous())
+    built = align.build(style.__getitem__, two_halves(), two_halves().T.contiguous())
     assert [w.shape for w in built.weights] == [(2, 4, 4), (2, 8, 8), (2, 16, 16), (2, 32, 32)]
     assert built.nbytes > 0
     assert torch.isfinite(built.at(3, torch.rand(1, 3, 32, 32))).all()
@@ -64,7 +64,7 @@ def test_a_region_asks_for_a_share_of_the_whole_style_and_a_lone_one_for_its_own
     labels = two_halves()
     style = {level: torch.rand(1, 3, 32 // f, 32 // f) + 1 for level, f in zip(align.LEVELS, align.FACTORS, strict=True)}
     style = {level: x + torch.tensor([0.0, 4.0]).repeat_interleave(x.shape[-1] // 2) for level, x in style.items()}
-    built, alone = align.build(style, labels, labels), align.build(style, labels * 0, labels * 0)
+    built, alone = align.build(style.__getitem__, labels, labels), align.build(style.__getitem__, labels * 0, labels * 0)
     for level, (name, factor, share) in enumerate(zip(align.LEVELS, align.FACTORS, align.UNITY, strict=True)):
         own = align.moments(style[name][0], align.masks(labels, [(0,), (1,)], factor))
         whole = align.moments(style[name][0], torch.ones(1, 32 // factor, 32 // factor))
@@ -79,7 +79,7 @@ def test_a_region_asks_for_a_share_of_the_whole_style_and_a_lone_one_for_its_own
 def test_blend_keeps_the_contents_edges_and_the_styles_statistics():
     labels = two_halves()
     style = {level: torch.rand(1, 3, 32 // f, 32 // f) * 2 + 1 for level, f in zip(align.LEVELS, align.FACTORS, strict=True)}
-    built = align.build(style, labels, labels, feather=0)
+    built = align.build(style.__getitem__, labels, labels, feather=0)
     content = torch.zeros(1, 3, 8, 8)
     content[..., ::2, :] = 1.0  # stripes that the decoded features know nothing of
     decoded = torch.rand(1, 3, 8, 8)

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 
 from scsa_core.attention import RegionIndex, continuous_attention, mvn, semantic_adain, sparse_attention
-from scsa_core.backbones import pieces, sanet, stytr2
-from scsa_core.backbones.base import Pair, alphas, preparation_of
+from scsa_core.backbones import lite, pieces, sanet, stytr2
+from scsa_core.backbones.base import Pair, alphas, no_checkpoint, preparation_of
 from scsa_core.backbones.level import Attended, AttentionLevel, grid_labels, soften
 from scsa_core.backbones.lite_decoder import LiteDecoder
 from scsa_core.backbones.transformer import Transformer
@@ -211,6 +211,20 @@ def test_lites_prepared_detail_is_what_a_render_would_make_of_it(shipped_lite, a
         assert prepared.aligned is not None and prepared.nbytes > prepared.level.nbytes + prepared.detail.nbytes
         with_it, without = (shipped_lite.render(p, knobs, "scsa") for p in (prepared, dataclasses.replace(prepared, aligned=None)))
     assert torch.equal(with_it, without)
+
+
+def test_lite_makes_a_styles_finest_layer_anew_where_a_regions_moments_are_not_known(shipped_lite, monkeypatch):
+    picture = torch.rand(1, 3, 72, 64)
+    features = shipped_lite.encode(picture, role="style")
+    assert "relu1_1" not in features and features[lite.PICTURE] is picture
+    layer = shipped_lite.style_layer
+    expected = shipped_lite.encoder(picture.contiguous(memory_format=torch.channels_last), ("relu1_1",))["relu1_1"]
+    assert torch.equal(layer(features, "relu1_1", no_checkpoint), expected)
+    assert layer(features, "relu3_1", no_checkpoint) is features["relu3_1"]
+    monkeypatch.setattr(lite, "FINE_PIXELS", 16 * 64)
+    in_strips = layer(features, "relu1_1", no_checkpoint)
+    assert in_strips.dtype == torch.float16  # only its moments are wanted
+    torch.testing.assert_close(in_strips.float(), expected, rtol=1e-3, atol=1e-5)
 
 
 def test_lite_can_be_stopped_anywhere_and_looks_more_often_the_larger_the_picture(shipped_lite):

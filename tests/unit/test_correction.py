@@ -23,7 +23,7 @@ def alignment():
     labels = torch.zeros(32, 32, dtype=torch.long)
     labels[:, 16:] = 1
     style = {level: torch.rand(1, 3, 32 // f, 32 // f) + 1 for level, f in zip(align.LEVELS, align.FACTORS, strict=True)}
-    return align.build(style, labels, labels, feather=0)
+    return align.build(style.__getitem__, labels, labels, feather=0)
 
 
 def painted(alignment, change):
