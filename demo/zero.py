@@ -89,7 +89,7 @@ class BorrowingEngine(WatchedEngine):
     def estimate_seconds(self, request: RenderRequest, *, preview: bool = False) -> float | None:
         """On the processor or on a GPU, whichever it would be; None where nothing was measured."""
         if preview:
-            request = self._half(request)
+            request = self._smaller(request)
         if not self._worth_it(request):
             return super().estimate_seconds(request)
         speed = self._speeds.get((request.backbone, request.method))

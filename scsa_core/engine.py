@@ -26,7 +26,7 @@ from torch import Tensor
 from scsa_core import images
 from scsa_core.attention import Fallback
 from scsa_core.backbones import FAMILIES
-from scsa_core.backbones.base import Backbone, BackboneInfo, Pair, preparation_of
+from scsa_core.backbones.base import Backbone, BackboneInfo, Capabilities, Pair, preparation_of
 from scsa_core.cache import CacheStatistics, StageCache, bound, digest
 from scsa_core.colours import keep_colours
 from scsa_core.detail import transfer_detail
@@ -47,6 +47,7 @@ from scsa_core.transfer import upload
 
 TIDY_SECONDS = 5.0
 TIDY_ABOVE = 0.6  # megapixels
+PREVIEW_SECONDS = 0.25  # that painting a preview may take; the page needs as long again to ask for it and show it
 
 __all__ = ["BackboneState", "Engine", "RenderRequest", "RenderResult"]
 
@@ -75,6 +76,7 @@ class Engine:
         self._computing = threading.Lock()
         self._tidied = 0.0
         self._rates: dict[tuple[object, ...], float] = {}  # (family, stage, knobs of encoding) -> seconds a megapixel
+        self._previews: dict[tuple[object, ...], bool] = {}  # that and a size -> whether its previews are smaller than half
 
     # -- families ---------------------------------------------------------------------
 
@@ -151,17 +153,31 @@ class Engine:
     def preview(
         self, request: RenderRequest, *, progress: ProgressCallback | None = None, cancel: CancelToken | None = None
     ) -> RenderResult:
-        """The same render on a quarter of the pixels, scaled up to the full size: soon, a little soft."""
+        """The same render on a quarter of the pixels, or fewer on a slow machine, scaled up to the full size: soon, a little soft."""
         request = dataclasses.replace(request, knobs=request.knobs or self.defaults(request.backbone))
         full = Plan.of(request, self.info(request.backbone).capabilities).full_size
-        result = self.render(self._half(request), progress=progress, cancel=cancel)
+        result = self.render(self._smaller(request), progress=progress, cancel=cancel)
         return dataclasses.replace(result, image=result.image.resize(full, Image.Resampling.BICUBIC), request=request)
 
-    def _half(self, request: RenderRequest) -> RenderRequest:
-        """What a preview renders: half the side that is painted, as a draft."""
+    def _smaller(self, request: RenderRequest) -> RenderRequest:
+        """What a preview renders: a draft of half the side that is painted, or of less where painting that takes long here."""
         knobs, capable = request.knobs or self.defaults(request.backbone), self.info(request.backbone).capabilities
-        small = max(attended(knobs.size, capable) // 2, capable.minimum, 64)
-        return dataclasses.replace(request, knobs=knobs.replace(size=small), draft=True)
+        side = attended(knobs.size, capable)
+        half = dataclasses.replace(request, knobs=knobs.replace(size=max(side // 2, capable.minimum, 64)), draft=True)
+        if self._previewed_smaller(half, capable):
+            return dataclasses.replace(half, knobs=knobs.replace(size=max(side * 3 // 8, capable.minimum, 64)))
+        return half
+
+    def _previewed_smaller(self, half: RenderRequest, capable: Capabilities) -> bool:
+        """Decided once for a size: in another one every picture would have to be encoded anew."""
+        assert half.knobs is not None
+        key = (*self._rate_key(half, "paint"), half.knobs.size)
+        if key not in self._previews:
+            rate = self._rates.get(self._rate_key(half, "paint"))
+            if rate is None:
+                return False
+            self._previews[key] = rate * megapixels(Plan.of(half, capable).content_padded) > PREVIEW_SECONDS
+        return self._previews[key]
 
     def estimate_seconds(self, request: RenderRequest, *, preview: bool = False) -> float | None:
         """Expected seconds from this machine's own measured stages; None before the first render of a family.
@@ -169,7 +185,7 @@ class Engine:
         preview: of the preview of that request.
         """
         if preview:
-            request = self._half(request)
+            request = self._smaller(request)
         knobs = request.knobs or self.defaults(request.backbone)
         request = dataclasses.replace(request, knobs=knobs)
         plan = Plan.of(request, self.info(request.backbone).capabilities)
