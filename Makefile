@@ -3,17 +3,21 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 3  # processes that test side by side; one more than cores, for browser tests mostly wait
 
-CHOSEN := not slow
+CHOSEN ?= not slow
 
-.PHONY: demo test test-all lint clean
+.PHONY: demo test test-all pytest lint clean
 
 demo: $(VENV)/.ready  ## set everything up and open the app
 	$(BIN)/python app.py
 
-test: $(VENV)/.ready-dev lint  ## set everything up and pass the tests
+# Side by side: the tests leave processor time that checking types can use.
+test: $(VENV)/.ready-dev  ## set everything up and pass the tests
+	$(MAKE) --no-print-directory --jobs=2 lint pytest
+
+pytest: $(VENV)/.ready-dev
 	GRADIO_ANALYTICS_ENABLED=False OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "$(CHOSEN)" --cov --cov-report=term tests
 
-test-all: CHOSEN =  ## the same with those that take long
+test-all: export CHOSEN =  ## the same with those that take long
 test-all: test
 
 lint: $(VENV)/.ready-dev

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
+import demo  # noqa: F401  # before Gradio, which writes stub files beside our components otherwise, under a type checker's nose
+
 ROOT = Path(__file__).resolve().parent.parent
 torch.set_num_threads(min(2, torch.get_num_threads()))
 
