@@ -1,7 +1,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-WORKERS ?= 3  # processes that test side by side; one more than cores, for browser tests mostly wait
+WORKERS ?= 2  # processes that test side by side
 
 CHOSEN ?= not slow
 

@@ -91,12 +91,13 @@ class Studio:
 
     def repainted(self, before: bytes) -> bytes:
         """The full result that replaces `before`, once nothing moves any more: a live slider shows its way too."""
-        end, since, last = time.monotonic() + SLOW / 1000, 0.0, before
+        end, since, last, pressed = time.monotonic() + SLOW / 1000, 0.0, before, -SLOW
         while time.monotonic() < end:
             status = self.status()
-            if "Press Render" in status:  # a slow machine stops at the preview, and a person does what it says
+            # A slow machine stops at the preview, and a person does what it says, but not again and again: that would begin anew.
+            if "Press Render" in status and time.monotonic() - pressed > SLOW / 3000:
                 self.page.locator("#render").click()
-                self.page.wait_for_timeout(500)
+                pressed = time.monotonic()
             settled = "Done in" in status and "baseline" not in status and self.describes()
             now = self.shown() if settled else before
             if now != last or not settled:

@@ -212,6 +212,7 @@ def test_a_killed_server_that_starts_again_gets_the_pictures_again(own_server, t
     assert not studio.problems
 
 
+@pytest.mark.slow
 def test_a_server_killed_before_the_page_first_looked_is_missed_all_the_same(own_server):
     server, page = own_server
     page.route("**/healthz", lambda route: route.abort("connectionrefused"))  # so that no look is quicker than the kill

@@ -307,6 +307,7 @@ def odd_tiff(rng: random.Random) -> File:
 def profile(rng: random.Random) -> File:
     """Colour profiles: sound, of another space, cut short, nonsense."""
     made = ImageCms.ImageCmsProfile(ImageCms.createProfile(rng.choice(["sRGB", "LAB", "XYZ"]))).tobytes()
+    made = made[:24] + bytes(12) + made[36:]  # the time at which it was made
     data = rng.choice([made, made[: rng.randrange(len(made))], rng.randbytes(500), b"", made[:36] + rng.randbytes(8) + made[44:]])
     mode = rng.choice(["RGB", "L", "RGBA", "P"])
     im = photo(rng).quantize(32) if mode == "P" else photo(rng, mode=mode)

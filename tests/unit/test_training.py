@@ -107,7 +107,7 @@ def test_pictures_come_back_on_the_ways_that_the_model_knows(folders, vgg):
         blended = t.decoder(shared["relu4_1"], [lambda y: align.blend(y, shared["relu3_1"]), nothing, nothing])
         torch.testing.assert_close(out[1:2], blended, rtol=1e-4, atol=1e-4)
         whole = torch.zeros(48, 48, dtype=torch.long)
-        aligned = t.decoder(own["relu4_1"], align.build(own, whole, whole).steps(own["relu3_1"]))
+        aligned = t.decoder(own["relu4_1"], align.build(own.__getitem__, whole, whole).steps(own["relu3_1"]))
         torch.testing.assert_close(out[2:], aligned, rtol=1e-3, atol=1e-3)
     assert [s.shape[1] for s in stages] == [256, 128, 64] and all(len(s) == 3 for s in stages)
 
@@ -238,7 +238,7 @@ def test_many_pairs_at_once_are_treated_as_the_model_treats_each():
         for expected, out in ((continuous_attention(query, key, value, index, scale), sca), (swapped, ssa)):
             torch.testing.assert_close(out[k].flatten(1).T, expected[0], rtol=1e-4, atol=1e-4)
         fine = [x.repeat_interleave(8, 0).repeat_interleave(8, 1) for x in labels]
-        alone = align.build(s, *fine)
+        alone = align.build(s.__getitem__, *fine)
         for level, name in enumerate(align.LEVELS):
             torch.testing.assert_close(at_once[level][k : k + 1], alone.at(level, c[name], 0.8), rtol=1e-3, atol=1e-3)
         blended = steps[0](content["relu3_1"] * 2)[k : k + 1]
