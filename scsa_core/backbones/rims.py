@@ -5,7 +5,9 @@ leans on the other side. Where a dark region meets a pale one this may show as a
 within the dark one that neither picture has. Each region's lightness is therefore measured
 by distance from the region's border, in the content, in the style and in what was painted:
 where the painting is lighter at some depth, against the region's own middle, than both
-pictures are at that depth, it is darkened by the excess, up to a bound. Only that: a rim that
+pictures are at that depth, it is darkened by the excess, up to a bound. Where it rises more
+steeply towards the border than both do, the bound is wider: a painter's sky may well be pale
+all the way down to the roofs, but not only along them. Only that: a rim that
 is too dark is seldom seen as a fault, and lifting one lightens things that are thin and dark
 by right.
 """
@@ -31,6 +33,9 @@ BINS = 24  # depths that are told apart, within REACH
 STEPS = 8  # finer depths a bin is read at, or bands would be seen
 TOLERANCE = 0.015  # of white: an excess below is nobody's fault
 MOST = 0.1  # of white: what is taken never reaches this, or gradients that a painting means are flattened too
+APART = BINS // 2  # bins: how far within a steep rim is compared
+STEEP_MOST = 0.25  # of white: what is taken of a steep rim never reaches this; nothing that is meant rises so much in so little
+STEEP_FADE = 0.5  # share of APART
 FADE = 0.25  # share of REACH, at its inner end, over which what is taken fades to nothing
 CORE = 0.2  # least share of a region that must lie deeper than REACH: else it has no middle
 LEAST = 1 / 640  # least share of the picture for that middle
@@ -105,22 +110,40 @@ def _smooth(x: Tensor) -> Tensor:
     return 0.25 * before + 0.5 * x + 0.25 * after
 
 
+def rises(profile: Tensor) -> Tensor:
+    """(R, BINS): how much lighter each depth is than what lies APART bins deeper, from 0."""
+    return (profile - torch.nn.functional.pad(profile, (0, APART))[:, APART:]).clamp_min(0)
+
+
+def _bounded(over: Tensor, most: float, fade: float) -> Tensor:
+    """(R, bins): at least 0, nearing `most`, and fading to nothing over that share of the bins at their inner end."""
+    bins = over.shape[1]
+    depths = (torch.arange(bins, dtype=over.dtype, device=over.device) + 0.5) / bins
+    return most * (over.clamp_min(0) / most).tanh() * ((1 - depths) / fade).clamp(0, 1)
+
+
 @dataclass(frozen=True)
 class Rims:
-    """index (H, W) int32: each pixel's region and depth (`profiles`). allowed (regions, BINS) float64: how much lighter than its middle."""
+    """index (H, W) int32: each pixel's region and depth (`profiles`).
+
+    allowed, steep (regions, BINS) float64: how much lighter it may be than its middle, and than what lies APART bins deeper.
+    """
 
     index: Tensor
     allowed: Tensor
+    steep: Tensor
 
     @property
     def nbytes(self) -> int:
-        return self.index.nbytes + self.allowed.nbytes
+        return self.index.nbytes + self.allowed.nbytes + self.steep.nbytes
 
     def excess(self, light: Tensor) -> Tensor:
-        """(H, W) lightness -> (regions, BINS) float64 in 0..MOST: how much lighter it is at each depth than allowed, saturating."""
-        depths = (torch.arange(BINS, dtype=torch.float64, device=light.device) + 0.5) / BINS
-        over = (profiles(light, self.index, len(self.allowed)) - self.allowed).clamp_min(0)
-        return MOST * (over / MOST).tanh() * ((1 - depths) / FADE).clamp(0, 1)
+        """(H, W) lightness -> (regions, BINS) float64 from 0: how much lighter it is at each depth than allowed, saturating."""
+        found = profiles(light, self.index, len(self.allowed))
+        over = _bounded(found - self.allowed, MOST, FADE)
+        outer, inner = (found - over).chunk(2, 1)
+        rise = outer - inner - inner.clamp_min(0)  # a gradient goes on rising within
+        return torch.cat([over[:, :APART] + _bounded(rise - self.steep[:, :APART], STEEP_MOST, STEEP_FADE), over[:, APART:]], 1)
 
     def without(self, picture: Tensor, strength: float = 1.0, checkpoint: Checkpoint = no_checkpoint) -> Tensor:
         """The picture (1, 3, H, W), written over, less its rims by `strength`, 0 to 1: all three channels by the same, so hues stay."""
@@ -152,15 +175,18 @@ def rims_allowed(
     if not found.measured:
         return None
     index = upload(torch.from_numpy(found.index), content.device)
-    allowed = profiles(content[0, 0], index, len(groups)).clamp_min_(0)
+    of_content = profiles(content[0, 0], index, len(groups))
+    allowed, steep = of_content.clamp_min(0), rises(of_content)
     for layer in _apart([(k, groups[k][1]) for k in found.measured if groups[k][1]]):
         checkpoint()
         there = depths(theirs, [sources for _, sources in layer])
         of_style = profiles(style[0, 0], upload(torch.from_numpy(there.index), style.device), len(layer))
+        steep_in_style = rises(of_style)
         for m in there.measured:
             k = layer[m][0]
             allowed[k] = torch.maximum(allowed[k], of_style[m])
-    return Rims(index, allowed + TOLERANCE)
+            steep[k] = torch.maximum(steep[k], steep_in_style[m])
+    return Rims(index, allowed + TOLERANCE, steep + TOLERANCE)
 
 
 def _apart(sources: Sequence[tuple[int, tuple[int, ...]]]) -> list[list[tuple[int, tuple[int, ...]]]]:

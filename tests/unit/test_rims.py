@@ -34,6 +34,12 @@ def rimmed(light, height, width=10):
     return light + height * ((at < 0) & (at >= -width)).float()
 
 
+def towards_the_border(height, width):
+    """What rises evenly to `height` along the border, within the left half."""
+    depth = (SIDE // 2 - 1 - torch.arange(SIDE)).float()
+    return height * ((1 - depth / width).clamp_min(0) * (depth >= 0)).expand(SIDE, SIDE)[None, None]
+
+
 def allowed(content, style, groups=GROUPS, labels=None):
     return rims.rims_allowed(content, style, halves(), halves() if labels is None else labels, groups)
 
@@ -55,9 +61,19 @@ def test_a_pale_rim_that_neither_picture_has_goes_and_the_rest_stays():
 
 def test_a_gradient_that_is_no_rim_loses_no_more_than_the_bound():
     plain = flat(0.2, 0.8)
-    picture = grey(rimmed(plain, 0.6, width=20))
+    picture = grey(plain + towards_the_border(0.6, 40))
     taken = picture - allowed(plain, plain).without(picture.clone())
     assert 0.08 < taken.max() < rims.MOST
+
+
+def test_a_steep_rim_goes_also_where_the_style_is_pale_as_far_as_that_but_gently():
+    plain, gentle = flat(0.2, 0.8), flat(0.2, 0.8) + towards_the_border(0.3, 60)
+    picture = grey(rimmed(plain, 0.25))
+    taken = (picture - allowed(plain, gentle).without(picture.clone()))[0, 0, 20]
+    assert taken[SIDE // 2 - 6 : SIDE // 2 - rims.BLUR - 1].min() > 0.08
+    assert rims.MOST < taken.max() < rims.STEEP_MOST
+    untouched = grey(gentle)
+    assert (untouched - allowed(plain, gentle).without(untouched.clone())).abs().max() < 0.01
 
 
 @pytest.mark.parametrize("which", ["content", "style"])
