@@ -65,6 +65,7 @@ print(held[1] - held[0])
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux" or platform.machine() != "x86_64", reason="another library convolves there")
 def test_pictures_of_ever_new_sizes_leave_nothing_behind():
     """Kernels of sizes that are gone go too; by themselves they would stay."""
