@@ -43,7 +43,6 @@ ENCODER_HALO = 32  # rows: relu4_1 sees 26 pixels beyond its own
 DECODER_HALO = 4  # rows: a stage sees 3 beyond its own
 _SPARED = "relu1_1", "relu2_1"
 """A style's largest layers: only their moments are wanted, so they are held in 16 bits, the convolutions' own where those are such."""
-FINEST = align.LEVELS[-1]
 TAP = "relu4_1"
 LUMA = "luma"  # a content's own lightness, beside its layers
 PICTURE = "picture"  # a style itself: one convolution makes its finest layer, more than half of what its layers would weigh
@@ -156,9 +155,9 @@ class Lite:
 
     def stage(self, k: int, x: Tensor, checkpoint: Checkpoint = no_checkpoint) -> Tensor:
         """The decoder's stage k."""
-        # Under torch.compile a stage is one piece: what calls back cannot be part of it.
         if k == len(self.decoder.stages) - 1 and x.device.type == "cpu" and x.shape[-2] * x.shape[-1] >= _TRIM_FROM:
             give_back()
+        # Under torch.compile a stage is one piece: what calls back cannot be part of it.
         stage = partial(self.decoder.stage, k) if wanted() else partial(self.decoder.stage, k, checkpoint=checkpoint)
         return in_strips(stage, x, DECODER_HALO, pixels=PIXELS >> (8 - k), step=DECODER_HALO, checkpoint=checkpoint)
 

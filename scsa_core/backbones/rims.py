@@ -111,8 +111,8 @@ def _smooth(x: Tensor) -> Tensor:
 
 
 def rises(profile: Tensor) -> Tensor:
-    """(R, BINS): how much lighter each depth is than what lies APART bins deeper, from 0."""
-    return (profile - torch.nn.functional.pad(profile, (0, APART))[:, APART:]).clamp_min(0)
+    """(R, BINS) -> (R, APART): how much lighter each outer depth is than what lies APART bins deeper, from 0."""
+    return (profile[:, :APART] - profile[:, APART:]).clamp_min(0)
 
 
 def _bounded(over: Tensor, most: float, fade: float) -> Tensor:
@@ -126,7 +126,8 @@ def _bounded(over: Tensor, most: float, fade: float) -> Tensor:
 class Rims:
     """index (H, W) int32: each pixel's region and depth (`profiles`).
 
-    allowed, steep (regions, BINS) float64: how much lighter it may be than its middle, and than what lies APART bins deeper.
+    allowed (regions, BINS), steep (regions, APART) float64: how much lighter it may be than its middle, and than what
+    lies APART bins deeper.
     """
 
     index: Tensor
@@ -143,7 +144,8 @@ class Rims:
         over = _bounded(found - self.allowed, MOST, FADE)
         outer, inner = (found - over).chunk(2, 1)
         rise = outer - inner - inner.clamp_min(0)  # a gradient goes on rising within
-        return torch.cat([over[:, :APART] + _bounded(rise - self.steep[:, :APART], STEEP_MOST, STEEP_FADE), over[:, APART:]], 1)
+        over[:, :APART] += _bounded(rise - self.steep, STEEP_MOST, STEEP_FADE)
+        return over
 
     def without(self, picture: Tensor, strength: float = 1.0, checkpoint: Checkpoint = no_checkpoint) -> Tensor:
         """The picture (1, 3, H, W), written over, less its rims by `strength`, 0 to 1: all three channels by the same, so hues stay."""
