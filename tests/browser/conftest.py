@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,17 @@ class Server:
         self.process.wait(20)
 
 
+@contextlib.contextmanager
+def running(folder: Path, **settings: str) -> Iterator[Server]:
+    """A server that has started, and is stopped afterwards."""
+    server = Server(folder, **settings)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
 def small_examples(folder: Path) -> Path:
     """A copy of the examples that opens at 384 px: whoever changes something there waits half as long as at 512."""
     shutil.copytree(ROOT / "assets" / "examples", folder)
@@ -83,12 +95,8 @@ def small_examples(folder: Path) -> Path:
 @pytest.fixture(scope="session")
 def app_url(tmp_path_factory):
     folder = tmp_path_factory.mktemp("app")
-    server = Server(folder, SCSA_EXAMPLES=str(small_examples(folder / "examples")))
-    try:
-        server.start()
+    with running(folder, SCSA_EXAMPLES=str(small_examples(folder / "examples"))) as server:
         yield server.url
-    finally:
-        server.stop()
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from scsa_core.commands.bench_families import write_weights
-from tests.browser.conftest import Server
+from tests.browser.conftest import running
 from tests.browser.studio_page import SLOW, Studio, until
 from tests.unit.tiny_diffusion import modules, write_folder
 
@@ -17,12 +17,8 @@ def families_url(tmp_path_factory):
     for family in ("sanet", "stytr2"):
         write_weights(family, folder / "weights")
     write_folder(folder / "weights" / "styleid", modules())
-    server = Server(folder, SCSA_CHECKPOINTS=str(folder / "weights"), SCSA_CACHE="off")
-    try:
-        server.start()
+    with running(folder, SCSA_CHECKPOINTS=str(folder / "weights"), SCSA_CACHE="off") as server:
         yield server.url
-    finally:
-        server.stop()
 
 
 @pytest.fixture

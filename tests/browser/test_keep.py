@@ -8,7 +8,7 @@ import time
 import pytest
 from PIL import Image
 
-from tests.browser.conftest import Server
+from tests.browser.conftest import running
 from tests.browser.studio_page import SLOW, Studio
 
 OWN = """async () => new Promise((done) => {
@@ -164,14 +164,12 @@ def test_a_browser_that_keeps_nothing_says_so_in_one_line(browser, app_url):
 @pytest.fixture
 def own_server(browser, tmp_path):
     """(a server of the test's own, which it may kill; a page that has not been there yet)."""
-    server = Server(tmp_path)
-    server.start()
-    context = browser.new_context(viewport={"width": 1440, "height": 900})
-    page = context.new_page()
-    page.set_default_timeout(SLOW)
-    yield server, page
-    context.close()
-    server.stop()
+    with running(tmp_path) as server:
+        context = browser.new_context(viewport={"width": 1440, "height": 900})
+        page = context.new_page()
+        page.set_default_timeout(SLOW)
+        yield server, page
+        context.close()
 
 
 def test_a_killed_server_that_starts_again_gets_the_pictures_again(own_server, tmp_path):

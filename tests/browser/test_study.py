@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.browser.axe import faults
-from tests.browser.conftest import Server
+from tests.browser.conftest import running
 from tests.browser.studio_page import SLOW
 
 SHOTS = os.environ.get("SCSA_SCREENSHOTS")
@@ -23,12 +23,8 @@ def shot(page, name, **options):
 @pytest.fixture(scope="module")
 def app_url(tmp_path_factory):
     """With the examples as they ship: what is stored of them is not painted again for a study."""
-    server = Server(tmp_path_factory.mktemp("study"))
-    try:
-        server.start()
+    with running(tmp_path_factory.mktemp("study")) as server:
         yield server.url
-    finally:
-        server.stop()
 
 
 @pytest.fixture
