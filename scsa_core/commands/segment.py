@@ -65,7 +65,7 @@ def overlay(picture: Image.Image, label_map: LabelMap, side: int = SHEET) -> Ima
 def overlay_sheet(pairs: tuple[tuple[Image.Image, LabelMap], ...]) -> Image.Image:
     """Overlays side by side on white."""
     tiles = [overlay(*pair) for pair in pairs]
-    sheet = Image.new("RGB", (SHEET * len(tiles) + 8 * (len(tiles) - 1), SHEET), "white")
+    sheet = Image.new("RGB", (SHEET * len(tiles) + 8 * (len(tiles) - 1), max(tile.height for tile in tiles)), "white")
     for k, tile in enumerate(tiles):
         sheet.paste(tile, (k * (SHEET + 8), 0))
     return sheet
