@@ -12,19 +12,24 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import BrowserContext, Page
 
 ROOT = Path(__file__).resolve().parents[2]
 ARGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
+KEPT = "cookies,local_storage,indexeddb,cache_storage,file_systems,service_workers"  # all that a page keeps, but not the browser's own cache
 
 
 def chromium_path() -> str:
-    """The browser. Without one: a failure where the environment demands it, else a skip."""
-    found = os.environ.get("CHROMIUM") or shutil.which("chromium")
+    """The browser: the headless one where it is there, at half the processor time. Without any: a failure where that is demanded, else a skip."""
+    found = os.environ.get("CHROMIUM") or shutil.which("chromium-headless-shell") or shutil.which("chromium")
     if not found:
         if os.environ.get("SCSA_REQUIRE_BROWSER") == "1":
             pytest.fail("SCSA_REQUIRE_BROWSER is set and there is no chromium")
@@ -123,29 +128,47 @@ def host(tmp_path_factory):
     close(made.demo)
 
 
+@pytest.fixture(scope="module")
+def visit(browser):
+    """Opens an empty page for someone who has kept nothing, but has the app's scripts: fetching and compiling them is half of what a page costs."""
+    contexts: dict[str, BrowserContext] = {}
+
+    @contextlib.contextmanager
+    def visited(url: str, **options) -> Iterator[Page]:
+        who = repr(options)
+        if who not in contexts:
+            contexts[who] = browser.new_context(**options)
+        context = contexts[who]
+        page = context.new_page()
+        context.clear_cookies()
+        context.new_cdp_session(page).send("Storage.clearDataForOrigin", {"origin": url, "storageTypes": KEPT})
+        yield page
+        for each in context.pages:
+            each.close()
+
+    return visited
+
+
 @pytest.fixture
-def desk(browser, host, request):
+def desk(visit, host, request):
     """That page, open. A parameter is the browser context's options. Ends with no error on the page."""
     from tests.browser.painter_page import Desk
 
     options = getattr(request, "param", {"viewport": {"width": 1440, "height": 900}})
-    context = browser.new_context(**options)
-    context.set_default_timeout(60_000)
-    made = Desk(context.new_page(), host)
-    yield made
-    context.close()
+    with visit(host.url, **options) as page:
+        page.set_default_timeout(60_000)
+        made = Desk(page, host)
+        yield made
     assert made.problems == []
 
 
 @pytest.fixture
-def studio(browser, app_url):
+def studio(visit, app_url):
     """The real page, open on its first example. Ends with no error on it."""
     from tests.browser.studio_page import SLOW, Studio
 
-    context = browser.new_context(viewport={"width": 1440, "height": 900})
-    page = context.new_page()
-    page.set_default_timeout(SLOW)
-    opened = Studio(page, app_url)
-    yield opened
-    assert not opened.problems and opened.toasts() == []
-    context.close()
+    with visit(app_url, viewport={"width": 1440, "height": 900}) as page:
+        page.set_default_timeout(SLOW)
+        opened = Studio(page, app_url)
+        yield opened
+        assert not opened.problems and opened.toasts() == []

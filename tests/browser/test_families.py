@@ -83,21 +83,21 @@ def test_chosen_cells_are_painted_stopped_and_opened(page, families_url):
         page.locator(f".gd-family[data-name={name}] .gd-check:enabled").first.wait_for()
     unready = page.locator(".gd-family", has=page.locator(".gd-chip"))
     assert unready.locator(".gd-check:enabled").count() == 0
-    wanted = ("Paint Lite", "Paint SANet", "Paint StyTr²", "Paint StyleID")
+    wanted = ("Paint Lite", "Paint StyTr²")
     for box in page.locator(".gd-check:enabled").all():
         box.set_checked((box.get_attribute("aria-label") or "").startswith(wanted))
     paint, stop = page.locator(".gd-primary"), page.locator(".gd-bar .gd-button:not(.gd-primary)")
     status = page.locator(".gd-status")
-    page.wait_for_function("document.querySelector('.gd-primary').textContent === 'Paint 8 pictures'")
+    page.wait_for_function("document.querySelector('.gd-primary').textContent === 'Paint 4 pictures'")
     paint.click()
     page.locator(".gd-cell[data-state=done]").first.wait_for()
     stop.click()
     page.wait_for_function("document.querySelector('.gd-status').textContent.startsWith('Cancelled')")
     painted = page.locator(".gd-cell[data-state=done]").count()
-    assert 1 <= painted < 8 and page.locator(".gd-cell[data-state=painting], .gd-cell[data-state=waiting]").count() == 0
+    assert 1 <= painted < 4 and page.locator(".gd-cell[data-state=painting], .gd-cell[data-state=waiting]").count() == 0
     paint.click()
     page.wait_for_function("document.querySelector('.gd-status').textContent.startsWith('Done in')")
-    assert page.locator(".gd-cell[data-state=done]").count() == 8
+    assert page.locator(".gd-cell[data-state=done]").count() == 4
     paint.click()
     page.wait_for_function("document.querySelector('.gd-status').textContent.startsWith('Everything chosen')")
 
