@@ -26,7 +26,7 @@ from torch import Tensor
 from scsa_core import images
 from scsa_core.attention import Fallback
 from scsa_core.backbones import FAMILIES
-from scsa_core.backbones.base import Backbone, BackboneInfo, Capabilities, Pair, preparation_of
+from scsa_core.backbones.base import Backbone, BackboneInfo, Pair, preparation_of
 from scsa_core.cache import CacheStatistics, StageCache, bound, digest
 from scsa_core.colours import keep_colours
 from scsa_core.detail import transfer_detail
@@ -38,8 +38,9 @@ from scsa_core.memory import give_back, peak_memory, ran_out
 from scsa_core.notes import Note
 from scsa_core.pairing import Pairing, notes, too_small, vanishing
 from scsa_core.parts import Parts
-from scsa_core.plan import REFERENCE_SIZE, Plan, attended, encoding, megapixels, picture_digest, stage_keys
+from scsa_core.plan import REFERENCE_SIZE, Plan, encoding, megapixels, picture_digest, stage_keys
 from scsa_core.progress import CancelToken, Progress, ProgressCallback
+from scsa_core.rates import Rates
 from scsa_core.request import RenderRequest, RenderResult
 from scsa_core.resident import Resident, budget
 from scsa_core.run import Run
@@ -47,7 +48,6 @@ from scsa_core.transfer import upload
 
 TIDY_SECONDS = 5.0
 TIDY_ABOVE = 0.6  # megapixels
-PREVIEW_SECONDS = 0.25  # that painting a preview may take; the page needs as long again to ask for it and show it
 
 __all__ = ["BackboneState", "Engine", "RenderRequest", "RenderResult"]
 
@@ -75,8 +75,7 @@ class Engine:
         self._models = Resident(budget(self.device))
         self._computing = threading.Lock()
         self._tidied = 0.0
-        self._rates: dict[tuple[object, ...], float] = {}  # (family, stage, knobs of encoding) -> seconds a megapixel
-        self._previews: dict[tuple[object, ...], bool] = {}  # that and a size -> whether its previews are smaller than half
+        self._rates = Rates()
 
     # -- families ---------------------------------------------------------------------
 
@@ -160,24 +159,9 @@ class Engine:
         return dataclasses.replace(result, image=result.image.resize(full, Image.Resampling.BICUBIC), request=request)
 
     def _smaller(self, request: RenderRequest) -> RenderRequest:
-        """What a preview renders: a draft of half the side that is painted, or of less where painting that takes long here."""
-        knobs, capable = request.knobs or self.defaults(request.backbone), self.info(request.backbone).capabilities
-        side = attended(knobs.size, capable)
-        half = dataclasses.replace(request, knobs=knobs.replace(size=max(side // 2, capable.minimum, 64)), draft=True)
-        if self._previewed_smaller(half, capable):
-            return dataclasses.replace(half, knobs=knobs.replace(size=max(side * 3 // 8, capable.minimum, 64)))
-        return half
-
-    def _previewed_smaller(self, half: RenderRequest, capable: Capabilities) -> bool:
-        """Decided once for a size: in another one every picture would have to be encoded anew."""
-        assert half.knobs is not None
-        key = (*self._rate_key(half, "paint"), half.knobs.size)
-        if key not in self._previews:
-            rate = self._rates.get(self._rate_key(half, "paint"))
-            if rate is None:
-                return False
-            self._previews[key] = rate * megapixels(Plan.of(half, capable).content_padded) > PREVIEW_SECONDS
-        return self._previews[key]
+        """What a preview renders (`Rates.previewed`)."""
+        request = dataclasses.replace(request, knobs=request.knobs or self.defaults(request.backbone))
+        return self._rates.previewed(request, self.info(request.backbone).capabilities)
 
     def estimate_seconds(self, request: RenderRequest, *, preview: bool = False) -> float | None:
         """Expected seconds from this machine's own measured stages; None before the first render of a family.
@@ -207,7 +191,7 @@ class Engine:
                 continue
             if stage == "encode_maps" and model is not None and self._has_maps(request, model, plan):
                 continue
-            rate = self._rates.get(self._rate_key(request, stage), self._rates.get(self._rate_key(request, stage, draft=False)))
+            rate = self._rates.of(request, plan.capabilities, stage)
             if rate is None:
                 if stage == "encode_maps" and request.method == "baseline":
                     continue
@@ -373,19 +357,11 @@ class Engine:
 
         return self._cached(key, partial(_encode, request, model, plan, picture, "map", run), run)
 
-    def _rate_key(self, request: RenderRequest, stage: str, *, draft: bool | None = None) -> tuple[object, ...]:
-        """draft: instead of the request's own."""
-        assert request.knobs is not None
-        draft = (request.draft if draft is None else draft) and stage == "match"
-        return (request.backbone, stage, draft, *encoding(request.knobs, self.info(request.backbone).capabilities).items())
-
     def _measure(self, request: RenderRequest, stage: str, run: Run, *sizes: tuple[int, int]) -> None:
         """Remember the speed of a stage that was computed whole."""
-        if run.reused:
-            return
-        rate = (time.perf_counter() - run.started) / sum(megapixels(s) for s in sizes)
-        key = self._rate_key(request, stage)
-        self._rates[key] = 0.5 * self._rates.get(key, rate) + 0.5 * rate
+        if not run.reused:
+            seconds = time.perf_counter() - run.started
+            self._rates.measured(request, self.info(request.backbone).capabilities, stage, seconds, *sizes)
 
 
 def _map_key(request: RenderRequest, model: Backbone, plan: Plan, m: LabelMap, which: str) -> str:

@@ -12,7 +12,7 @@ from PIL import Image
 from scsa_core import engine as engine_module
 from scsa_core.backbones import FAMILIES, Family, lite
 from scsa_core.backbones.base import Capabilities
-from scsa_core.engine import Engine, RenderRequest, RenderResult
+from scsa_core.engine import Engine, RenderRequest
 from scsa_core.errors import Cancelled, KnobError, LabelError, OutOfMemory
 from scsa_core.knobs import METHODS, Knobs
 from scsa_core.labels import LabelMap
@@ -210,25 +210,6 @@ def test_preview_has_the_full_size_and_looks_alike(engine, request_):
     assert preview.image.size == full.image.size == (192, 144)
     blank = Image.new("RGB", full.image.size, tuple(np.asarray(full.image).mean((0, 1)).astype(int)))
     assert difference(full.image, preview.image) < difference(full.image, blank)
-
-
-@pytest.mark.parametrize(("seconds_a_megapixel", "side"), [(1.0, 256), (10.0, 192)])
-def test_a_preview_is_smaller_where_painting_takes_long_and_stays_so(request_, monkeypatch, seconds_a_megapixel, side):
-    engine, sizes = Engine("cpu"), []
-
-    def rendered(request, **kwargs):
-        sizes.append(request.knobs.size)
-        return RenderResult(Image.new("RGB", (8, 8)), {}, (), request, 0, "")
-
-    monkeypatch.setattr(engine, "render", rendered)
-    large = replace(request_, knobs=request_.knobs.replace(size=512))
-    engine.preview(large)
-    key = engine._rate_key(large, "paint")
-    for rate in (seconds_a_megapixel, 11.0 - seconds_a_megapixel):  # in another size every picture would be encoded anew
-        engine._rates[key] = rate
-        engine.preview(large)
-    engine.preview(replace(request_, knobs=request_.knobs.replace(size=96)))
-    assert sizes == [256, side, side, 64]
 
 
 def test_the_estimate_comes_from_measured_stages(request_):
