@@ -65,8 +65,12 @@ INFO = BackboneInfo(
         multiple_of=8,
         minimum=32,
         knobs=("alpha1", "alpha2", "size", "stroke_size", "keep_colours", "soft_borders"),
+        timeline={
+            "load_model": 0.0, "encode_content": 0.02, "encode_style": 0.16, "encode_maps": 0.3, "match": 0.4,
+            "paint": 0.83, "finish": 0.99,
+        },
     ),
-)
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -174,7 +178,9 @@ class Lite:
         if pair.draft:
             return replace(prepared, rims=found)
         # At the α of every day, whatever the knobs say: one correction serves all of them, and a move of α stays quick.
+        checkpoint(0.3)
         first = self.render(prepared, Knobs.for_family(INFO.defaults), method, checkpoint).clamp_(0, 1)
+        checkpoint(0.7)
         reached = self.taps(first, CORRECTED, checkpoint, self._spared())
         alignment = corrected(prepared.alignment, reached, checkpoint)
         aligned = alignment.at(align.SHARED, prepared.detail, checkpoint=checkpoint)
