@@ -2,18 +2,17 @@
 
 A decoder sees some twenty pixels around each of its own; near a border what it paints there
 leans on the other side. Where a dark region meets a pale one this may show as a pale rim
-within the dark one that neither picture has. Each region's lightness is therefore measured
-by distance from the region's border, in the content, in the style and in what was painted:
-where the painting is lighter at some depth, against the region's own middle, than both
-pictures are at that depth, it is darkened by the excess, up to a bound. Where it rises more
-steeply towards the border than both do, the bound is wider: a painter's sky may well be pale
-all the way down to the roofs, but not only along them. Only that: a rim that
-is too dark is seldom seen as a fault, and lifting one lightens things that are thin and dark
-by right.
+within the dark one that neither picture has. So each region is measured along its border,
+piece by piece and by depth, against its own inside nearby: in the content, in the style and in
+what was painted. Where the painting is lighter than the content is at that place and depth,
+and than a share of what the style is at that depth, it is moved back towards the colour of
+the inside by the excess, up to a bound. Only that: a rim that is too dark is seldom seen as
+a fault, and lifting one lightens things that are thin and dark by right.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,6 +20,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from scsa_core.backbones.base import Checkpoint, no_checkpoint
@@ -28,18 +28,21 @@ from scsa_core.boxes import box_mean
 from scsa_core.colours import LUMA
 from scsa_core.transfer import upload
 
-REACH = 0.09  # of the longer side: as far from a border as its rim may reach
-BINS = 24  # depths that are told apart, within REACH
-STEPS = 8  # finer depths a bin is read at, or bands would be seen
-TOLERANCE = 0.015  # of white: an excess below is nobody's fault
-MOST = 0.1  # of white: what is taken never reaches this, or gradients that a painting means are flattened too
-APART = BINS // 2  # bins: how far within a steep rim is compared
-STEEP_MOST = 0.25  # of white: what is taken of a steep rim never reaches this; nothing that is meant rises so much in so little
-STEEP_FADE = 0.5  # share of APART
-FADE = 0.25  # share of REACH, at its inner end, over which what is taken fades to nothing
-CORE = 0.2  # least share of a region that must lie deeper than REACH: else it has no middle
-LEAST = 1 / 640  # least share of the picture for that middle
-BLUR = 3  # pixels: regions that meet are not darkened with an edge between them
+EDGES = tuple(n / 512 for n in (0, 4, 8, 14, 22, 32, 46))  # of the classes of depth, as shares of the longer side
+CLASSES = len(EDGES) - 1
+INSIDE = 4  # class from which on a region counts as its own inside
+FADE = tuple(min(1.0, (EDGES[-1] - (a + b) / 2) / (0.4 * EDGES[-1])) for a, b in itertools.pairwise(EDGES))
+GRID = 64  # cells along the longer side: what is measured along a border changes no sooner
+NEAR, FAR = 2, 8  # cells, twice: reach along the border, and of the inside that a piece of border is compared with
+PRIOR = 0.02  # of a cell: what the whole inside counts, where none is near
+TOLERANCE = 0.02  # of white: an excess below is nobody's fault
+OF_STYLE = 0.25  # share of the style's own rise towards its borders that is allowed
+MOST = 0.4  # of white: what is taken never reaches this
+HUE = 2.0  # times the lightness: as far as a channel counts
+CORE = 0.05  # least share of a region that must be its inside
+LEAST = 0.01  # least share of the picture for a region
+BLUR = 2  # pixels: regions that meet are not darkened with an edge between them
+PIXELS = 1 << 19  # worked on at once
 
 Groups = Sequence[tuple[tuple[int, ...], tuple[int, ...]]]
 """As `align.groups_of`: content ids with the style ids that they take after; none: the whole style."""
@@ -52,20 +55,20 @@ def luma(picture: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Depths:
+class Places:
     """Where a picture's regions lie, and how deep.
 
-    index (H, W) int32: region × (BINS·STEPS + 1) + depth in steps, the last one for the middle;
-    regions × (BINS·STEPS + 1) outside all. measured: regions that have a border, and enough of a middle.
+    at (H, W) float32: region × (CLASSES + 1) + depth in classes, from 0 at the border to CLASSES where EDGES
+    end; -1 outside all that are measured. measured: regions that have a border and enough of an inside.
     """
 
-    index: npt.NDArray[np.int32]
+    at: npt.NDArray[np.float32]
     measured: tuple[int, ...]
 
 
-def depths(labels: npt.NDArray[np.int64], regions: Sequence[tuple[int, ...]]) -> Depths:
+def places(labels: npt.NDArray[np.int64], regions: Sequence[tuple[int, ...]]) -> Places:
     """Of regions, each of one or more labels, no label in two. The picture's edge is no border."""
-    outside, full = len(regions), BINS * STEPS
+    outside = len(regions)
     numbers = np.full(int(labels.max()) + 1, outside, np.int32)
     for k, ids in enumerate(regions):
         numbers[[i for i in ids if i < len(numbers)]] = k
@@ -75,91 +78,133 @@ def depths(labels: npt.NDArray[np.int64], regions: Sequence[tuple[int, ...]]) ->
         differ = where[one] != where[other]
         inner[one][differ] = inner[other][differ] = 0
     if inner.all():
-        return Depths(np.full(where.shape, outside * (full + 1), np.int32), ())
+        return Places(np.full(where.shape, -1, np.float32), ())
     # A pixel's nearest border is its own region's: any other lies beyond that.
-    far = cv2.distanceTransform(inner, cv2.DIST_L2, 5)
-    steps = np.minimum(far * (full / (REACH * max(where.shape))), full).astype(np.int32)
+    far = cv2.distanceTransform(inner, cv2.DIST_L2, 5) / max(where.shape)
+    depth = np.interp(far, EDGES, np.arange(CLASSES + 1)).astype(np.float32)
     sizes = np.bincount(where.ravel(), minlength=outside + 1)[:outside]
-    middles = np.bincount(where[steps == full], minlength=outside + 1)[:outside]
-    enough = (middles > 0) & (middles >= np.maximum(CORE * sizes, LEAST * where.size))
+    insides = np.bincount(where[depth >= INSIDE], minlength=outside + 1)[:outside]
+    enough = (insides > 0) & (insides >= CORE * sizes) & (sizes >= LEAST * where.size)
     known = np.append(enough, False)[where]
-    index = np.where(known, where * (full + 1) + steps, outside * (full + 1)).astype(np.int32)
-    return Depths(index, tuple(np.flatnonzero(enough).tolist()))
+    at = np.where(known, where * (CLASSES + 1) + depth, -1).astype(np.float32)
+    return Places(at, tuple(np.flatnonzero(enough).tolist()))
 
 
-def profiles(light: Tensor, index: Tensor, regions: int) -> Tensor:
-    """Mean lightness by bin of depth, less that of the middle: (H, W), indices into regions × (BINS·STEPS + 1) -> (regions, BINS) float64.
+def _cells(shape: torch.Size) -> tuple[int, int, int]:
+    """(side of a cell in pixels, rows, columns) of the grid over a picture (..., H, W)."""
+    height, width = shape[-2:]
+    side = -(-max(height, width) // GRID)
+    return side, -(-height // side), -(-width // side)
 
-    Index regions × (BINS·STEPS + 1): no region's. A bin that holds nothing has its neighbours' mean, or 0.
+
+@dataclass(frozen=True)
+class Profile:
+    """What a picture has along its regions' borders.
+
+    local (R, CLASSES, C, h, w): how much more than the inside nearby, around each cell; whole (R, CLASSES, C): all along.
     """
-    width = BINS * STEPS + 1
-    flat, values = index.flatten(), light.flatten().double()
 
-    def collected(x: Tensor) -> Tensor:  # torch.bincount would make the processor wait for a GPU
-        return x.new_zeros(regions * width + 1).index_add_(0, flat, x)[:-1].view(regions, width)
-
-    sums, counts = collected(values), collected(torch.ones_like(values))
-    middle = sums[:, -1:] / counts[:, -1:].clamp_min(1)
-    near_sums, near = (_smooth(x[:, :-1].view(regions, BINS, STEPS).sum(-1)) for x in (sums, counts))
-    return torch.where(near > 0, near_sums / near.clamp_min(1e-9) - middle, 0)
+    local: Tensor
+    whole: Tensor
 
 
-def _smooth(x: Tensor) -> Tensor:
-    """(R, BINS): each bin with half as much of both its neighbours."""
-    before, after = torch.cat([x[:, :1], x[:, :-1]], 1), torch.cat([x[:, 1:], x[:, -1:]], 1)
-    return 0.25 * before + 0.5 * x + 0.25 * after
+def profile(picture: Tensor, at: Tensor, regions: int, checkpoint: Checkpoint = no_checkpoint) -> Profile:
+    """Of (1, C, H, W), at `Places.at` of as many regions."""
+    side = _cells(at.shape)[0]
+    sums = _collected(picture, at, regions, checkpoint)
+    inside = sums[:, INSIDE:].sum(1)  # (R, C + 1, h, w)
+    all_of_it = inside.sum((2, 3), keepdim=True)
+    all_of_it = all_of_it / all_of_it[:, -1:].clamp_min(1)
+    nearby = _blurred(inside, FAR) + PRIOR * side**2 * all_of_it
+    middle = (nearby[:, :-1] / nearby[:, -1:].clamp_min(1e-6))[:, None]  # (R, 1, C, h, w)
+    outer = sums[:, :CLASSES]
+    around = _blurred(outer.flatten(0, 1), NEAR).view_as(outer)
+    values, counts = around[:, :, :-1], around[:, :, -1:]
+    local = torch.where(counts > 1e-3, values / counts.clamp_min(1e-3) - middle, 0)
+    values, counts = outer[:, :, :-1], outer[:, :, -1:]
+    whole = (values - counts * middle).sum((3, 4)) / counts.sum((3, 4)).clamp_min(1)
+    return Profile(local, whole)
 
 
-def rises(profile: Tensor) -> Tensor:
-    """(R, BINS) -> (R, APART): how much lighter each outer depth is than what lies APART bins deeper, from 0."""
-    return (profile[:, :APART] - profile[:, APART:]).clamp_min(0)
+def _collected(picture: Tensor, at: Tensor, regions: int, checkpoint: Checkpoint) -> Tensor:
+    """Sums of the channels, and how many pixels: (R, CLASSES + 1, C + 1, h, w), the last class being all that is deeper."""
+    side, rows, columns = _cells(at.shape)
+    bins, channels = regions * (CLASSES + 1), picture.shape[1]
+    total = at.new_zeros(bins * rows * columns + 1, channels + 1)  # the last one: no region's
+    across = torch.arange(at.shape[1], device=at.device) // side
+    step = max(1, PIXELS // at.shape[1])
+    for first in range(0, at.shape[0], step):
+        checkpoint()
+        part = at[first : first + step]
+        down = torch.arange(first, first + len(part), device=at.device) // side
+        cell = down[:, None] * columns + across
+        flat = torch.where(part < 0, bins * rows * columns, part.long() * (rows * columns) + cell)
+        values = picture[0, :, first : first + step].float().permute(1, 2, 0).flatten(0, 1)
+        total.index_add_(0, flat.flatten(), F.pad(values, (0, 1), value=1.0))
+    return total[:-1].view(regions, CLASSES + 1, rows, columns, channels + 1).permute(0, 1, 4, 2, 3).contiguous()
 
 
-def _bounded(over: Tensor, most: float, fade: float) -> Tensor:
-    """(R, bins): at least 0, nearing `most`, and fading to nothing over that share of the bins at their inner end."""
-    bins = over.shape[1]
-    depths = (torch.arange(bins, dtype=over.dtype, device=over.device) + 0.5) / bins
-    return most * (over.clamp_min(0) / most).tanh() * ((1 - depths) / fade).clamp(0, 1)
+def _blurred(x: Tensor, reach: int) -> Tensor:
+    """`box_mean` twice, of many small (..., h, w): as matrix products, which are quicker there."""
+    down, across = (_boxes(n, reach, x.device) for n in x.shape[-2:])
+    return down @ x @ across.T
+
+
+def _boxes(n: int, reach: int, device: torch.device) -> Tensor:
+    """(n, n): each position's share in each twice blurred one."""
+    seen = torch.arange(n, device=device)[:, None] + torch.arange(-reach, reach + 1, device=device)
+    share = torch.full(seen.shape, 1 / seen.shape[1], device=device)
+    once = torch.zeros(n, n, device=device).scatter_add_(1, seen.clamp(0, n - 1), share)
+    return once @ once
 
 
 @dataclass(frozen=True)
 class Rims:
-    """index (H, W) int32: each pixel's region and depth (`profiles`).
+    """Where rims may be in a picture, and how pale they may be there.
 
-    allowed (regions, BINS), steep (regions, APART) float64: how much lighter it may be than its middle, and than what
-    lies APART bins deeper.
+    at (H, W) float32: each pixel's region and depth (`Places`); near (n,) int64: the pixels that are not too deep.
+    allowed (R, CLASSES, h, w): how much lighter than the inside nearby.
     """
 
-    index: Tensor
+    at: Tensor
+    near: Tensor
     allowed: Tensor
-    steep: Tensor
 
     @property
     def nbytes(self) -> int:
-        return self.index.nbytes + self.allowed.nbytes + self.steep.nbytes
+        return self.at.nbytes + self.near.nbytes + self.allowed.nbytes
 
-    def excess(self, light: Tensor) -> Tensor:
-        """(H, W) lightness -> (regions, BINS) float64 from 0: how much lighter it is at each depth than allowed, saturating."""
-        found = profiles(light, self.index, len(self.allowed))
-        over = _bounded(found - self.allowed, MOST, FADE)
-        outer, inner = (found - over).chunk(2, 1)
-        rise = outer - inner - inner.clamp_min(0)  # a gradient goes on rising within
-        over[:, :APART] += _bounded(rise - self.steep, STEEP_MOST, STEEP_FADE)
-        return over
+    def excess(self, picture: Tensor, checkpoint: Checkpoint = no_checkpoint) -> Tensor:
+        """Of (1, 3, H, W): what is to be taken of each channel, by region, class and cell (R, CLASSES, 3, h, w), saturating."""
+        found = profile(picture, self.at, len(self.allowed), checkpoint).local
+        light = luma(found.flatten(0, 1)).view(*found.shape[:2], 1, *found.shape[3:])
+        over = (light - self.allowed[:, :, None]).clamp_min(0)
+        bounded = MOST * (over / MOST).tanh() * over.new_tensor(FADE).view(1, -1, 1, 1, 1)
+        return bounded * (found / light.clamp_min(TOLERANCE)).clamp(0, HUE)
 
     def without(self, picture: Tensor, strength: float = 1.0, checkpoint: Checkpoint = no_checkpoint) -> Tensor:
-        """The picture (1, 3, H, W), written over, less its rims by `strength`, 0 to 1: all three channels by the same, so hues stay."""
-        checkpoint()
-        over = self.excess(luma(picture)[0, 0])
+        """The picture (1, 3, H, W), written over, less its rims by `strength`, 0 to 1, towards the colour of what lies within."""
+        over = self.excess(picture, checkpoint)
         if not over.is_cuda and not over.any():  # asking a GPU would mean waiting for it
             return picture
+        volume = F.pad(over, (0, 0, 0, 0, 0, 0, 0, 1))  # beyond the last class: nothing
+        volume = volume.flatten(0, 1).transpose(0, 1)[None]  # (1, 3, R (CLASSES + 1), h, w)
+        taken = torch.zeros(3, self.at.numel(), device=over.device)
+        for part in torch.split(self.near, PIXELS):
+            checkpoint()
+            grid = self._grid(part, volume.shape[2:])
+            taken[:, part] = F.grid_sample(volume, grid, padding_mode="border", align_corners=False)[0, :, 0, 0]
         checkpoint()
-        fine = torch.nn.functional.interpolate(over[:, None], scale_factor=STEPS, mode="linear", align_corners=False)[:, 0]
-        table = torch.nn.functional.pad(fine, (0, 1)).flatten()  # the middle: nothing
-        table = torch.nn.functional.pad(table, (0, 1)).float()  # no region: nothing
-        taken = table.index_select(0, self.index.flatten()).view(1, 1, *self.index.shape)
-        checkpoint()
-        return picture.sub_(box_mean(taken, BLUR).to(picture.dtype), alpha=strength)
+        return picture.sub_(box_mean(taken.view(1, 3, *self.at.shape), BLUR).to(picture.dtype), alpha=strength)
+
+    def _grid(self, pixels: Tensor, size: torch.Size) -> Tensor:
+        """Where they lie in the volume, -1 to 1: (1, 1, 1, n, 3). Half a class from the border the first one's value holds."""
+        at, width, (side, rows, columns) = self.at.flatten()[pixels], self.at.shape[1], _cells(self.at.shape)
+        region = (at / (CLASSES + 1)).floor()
+        depth = at - region * (CLASSES + 1)
+        plane = region * (CLASSES + 1) + ((depth - 0.5) * (CLASSES / (CLASSES - 0.5))).clamp_min(0)
+        places = (pixels % width, side * columns), (pixels // width, side * rows), (plane, size[0])
+        return torch.stack([(2 * x + 1) / length - 1 for x, length in places], -1).float()[None, None, None]
 
 
 def rims_allowed(
@@ -170,25 +215,23 @@ def rims_allowed(
     groups: Groups,
     checkpoint: Checkpoint = no_checkpoint,
 ) -> Rims | None:
-    """What rims a pair allows. Lightness (1, 1, H, W), labels (H, W) integer. None where no region has a border and a middle."""
+    """What rims a pair allows. Lightness (1, 1, H, W), labels (H, W) integer. None where no region has a border and an inside."""
     ours, theirs = content_labels.cpu().numpy(), style_labels.cpu().numpy()
-    found = depths(ours, [mine for mine, _ in groups])
+    found = places(ours, [mine for mine, _ in groups])
     checkpoint()
     if not found.measured:
         return None
-    index = upload(torch.from_numpy(found.index), content.device)
-    of_content = profiles(content[0, 0], index, len(groups))
-    allowed, steep = of_content.clamp_min(0), rises(of_content)
+    at = upload(torch.from_numpy(found.at), content.device)
+    allowed = profile(content, at, len(groups), checkpoint).local[:, :, 0].clamp_min(0)
     for layer in _apart([(k, groups[k][1]) for k in found.measured if groups[k][1]]):
         checkpoint()
-        there = depths(theirs, [sources for _, sources in layer])
-        of_style = profiles(style[0, 0], upload(torch.from_numpy(there.index), style.device), len(layer))
-        steep_in_style = rises(of_style)
+        there = places(theirs, [sources for _, sources in layer])
+        whole = profile(style, upload(torch.from_numpy(there.at), style.device), len(layer), checkpoint).whole[:, :, 0]
         for m in there.measured:
             k = layer[m][0]
-            allowed[k] = torch.maximum(allowed[k], of_style[m])
-            steep[k] = torch.maximum(steep[k], steep_in_style[m])
-    return Rims(index, allowed + TOLERANCE, steep + TOLERANCE)
+            allowed[k] = torch.maximum(allowed[k], OF_STYLE * whole[m][:, None, None])
+    near = np.flatnonzero((found.at >= 0) & (found.at % (CLASSES + 1) < CLASSES))
+    return Rims(at, upload(torch.from_numpy(near), content.device), allowed + TOLERANCE)
 
 
 def _apart(sources: Sequence[tuple[int, tuple[int, ...]]]) -> list[list[tuple[int, tuple[int, ...]]]]:

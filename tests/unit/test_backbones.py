@@ -232,7 +232,7 @@ def test_lite_can_be_stopped_anywhere_and_looks_more_often_the_larger_the_pictur
     for side in (64, 512):
         pair, calls = pair_for(shipped_lite, (side, side), (side, side)), []
         with torch.inference_mode():
-            prepared = shipped_lite.prepare(pair, "scsa", lambda: calls.append("prepare"))
+            prepared = shipped_lite.prepare(pair, "scsa", lambda *_: calls.append("prepare"))
             shipped_lite.render(prepared, Knobs(), "scsa", lambda: calls.append("render"))
         looks[side] = calls
     for stage in ("prepare", "render"):

@@ -10,6 +10,7 @@ from PIL import Image
 
 from scsa_core import Engine, RenderRequest, load_image
 from scsa_core.backbones import rims
+from scsa_core.boxes import box_mean
 from scsa_core.labels import LabelMap
 
 SIDE = 256
@@ -34,12 +35,6 @@ def rimmed(light, height, width=10):
     return light + height * ((at < 0) & (at >= -width)).float()
 
 
-def towards_the_border(height, width):
-    """What rises evenly to `height` along the border, within the left half."""
-    depth = (SIDE // 2 - 1 - torch.arange(SIDE)).float()
-    return height * ((1 - depth / width).clamp_min(0) * (depth >= 0)).expand(SIDE, SIDE)[None, None]
-
-
 def allowed(content, style, groups=GROUPS, labels=None):
     return rims.rims_allowed(content, style, halves(), halves() if labels is None else labels, groups)
 
@@ -50,38 +45,62 @@ def grey(light):
 
 def test_a_pale_rim_that_neither_picture_has_goes_and_the_rest_stays():
     plain = flat(0.2, 0.8)
-    picture = grey(rimmed(plain, 0.08))
+    picture = grey(rimmed(plain, 0.15))
     out = allowed(plain, plain).without(picture.clone())
     inside = out[0, 0, 20, SIDE // 2 - 8 : SIDE // 2 - rims.BLUR - 1]
-    assert (inside - 0.2).abs().max() < 0.04  # 0.08 before
+    assert (inside - 0.2).abs().max() < 0.06  # 0.15 before
     assert torch.equal(out[..., : SIDE // 2 - 30], picture[..., : SIDE // 2 - 30])
     assert (out[..., SIDE // 2 + rims.BLUR :] - 0.8).abs().max() < 1e-6  # the other half
-    assert torch.equal(out[:, 0], out[:, 1]) and torch.equal(out[:, 0], out[:, 2])
+    assert torch.allclose(out[:, 0], out[:, 1]) and torch.allclose(out[:, 0], out[:, 2])
 
 
-def test_a_gradient_that_is_no_rim_loses_no_more_than_the_bound():
+def test_a_rim_along_a_part_of_a_border_is_measured_there():
+    """In the mean over the whole border it is a third as high."""
     plain = flat(0.2, 0.8)
-    picture = grey(plain + towards_the_border(0.6, 40))
-    taken = picture - allowed(plain, plain).without(picture.clone())
-    assert 0.08 < taken.max() < rims.MOST
+    rim = (rimmed(plain, 0.3) - plain) * (torch.arange(SIDE) < SIDE // 3)[:, None]
+    out = allowed(plain, plain).without(grey(plain + rim))
+    assert out[0, 0, 20 : SIDE // 3 - 25, SIDE // 2 - 8 : SIDE // 2 - rims.BLUR - 1].max() < 0.32  # 0.5 before
+    assert torch.equal(out[..., SIDE // 2 :, : SIDE // 2], grey(plain)[..., SIDE // 2 :, : SIDE // 2])
 
 
-def test_a_steep_rim_goes_also_where_the_style_is_pale_as_far_as_that_but_gently():
-    plain, gentle = flat(0.2, 0.8), flat(0.2, 0.8) + towards_the_border(0.3, 60)
-    picture = grey(rimmed(plain, 0.25))
-    taken = (picture - allowed(plain, gentle).without(picture.clone()))[0, 0, 20]
-    assert taken[SIDE // 2 - 6 : SIDE // 2 - rims.BLUR - 1].min() > 0.08
-    assert rims.MOST < taken.max() < rims.STEEP_MOST
-    untouched = grey(gentle)
-    assert (untouched - allowed(plain, gentle).without(untouched.clone())).abs().max() < 0.01
+def test_what_is_pale_nearby_anyway_is_no_rim():
+    """A region that is light on one end and dark on the other, along all of its border as within."""
+    slope = flat(0.0, 0.8) + torch.linspace(0.2, 0.6, SIDE)[:, None] * (halves() == 1)
+    plain = flat(0.2, 0.8)
+    out = allowed(plain, plain).without(grey(slope))
+    assert (grey(slope) - out).max() < 0.02
 
 
-@pytest.mark.parametrize("which", ["content", "style"])
-def test_a_rim_that_one_of_the_pictures_has_may_stay(which):
+def test_a_rim_goes_towards_the_colour_within():
+    """White on blue: what is too much of it is mostly red."""
+    blue = torch.tensor([0.1, 0.2, 0.6]).view(1, 3, 1, 1)
+    ground = torch.where(halves() == 1, blue, torch.tensor(0.9))
+    white = (rimmed(flat(0.0, 0.0), 1.0) > 0.5) & (halves() == 1)
+    picture = torch.where(white, torch.tensor([0.5, 0.5, 0.7]).view(1, 3, 1, 1), ground)
+    light = rims.luma(ground)
+    out = allowed(light, light).without(picture.clone())
+    taken = (picture - out)[0, :, 100, SIDE // 2 - 6]
+    assert taken[0] > taken[1] > taken[2] > 0.03
+    assert taken[0] == pytest.approx(0.32, abs=0.08)  # of 0.4
+
+
+def test_what_is_taken_has_a_bound():
+    plain = flat(0.0, 1.0)
+    found = allowed(plain, plain)
+    over = found.excess(grey(rimmed(plain, 0.9)))
+    assert 0.35 < over.max() < rims.MOST
+    assert (over[:, 0] >= over[:, -1]).all()
+
+
+@pytest.mark.parametrize(("which", "left"), [("content", 0.98), ("style", rims.OF_STYLE)])
+def test_a_rim_of_the_contents_may_stay_and_a_share_of_the_styles(which, left):
     plain, picture = flat(0.2, 0.8), rimmed(flat(0.2, 0.8), 0.2)
     of = {"content": plain, "style": plain, which: picture}
+    ours = allowed(of["content"], of["style"]).allowed
+    assert ours[0, 0].max() == pytest.approx(left * 0.2 + rims.TOLERANCE, abs=0.02)
     out = allowed(of["content"], of["style"]).without(grey(picture))
-    assert torch.allclose(out, grey(picture), atol=0.02)
+    if which == "content":
+        assert torch.allclose(out, grey(picture), atol=0.01)
 
 
 def test_a_dark_rim_is_left_alone():
@@ -91,15 +110,15 @@ def test_a_dark_rim_is_left_alone():
     assert torch.equal(out[..., : SIDE // 2], dark[..., : SIDE // 2])
 
 
-def test_nothing_is_seen_of_bands_and_no_pixel_gets_lighter():
+def test_nothing_is_seen_of_classes_and_no_pixel_gets_lighter():
     ramp = flat(0.2, 0.2)
     at = (SIDE // 2 - 1 - torch.arange(SIDE)).clamp_min(0).float()
-    picture = ramp + 0.1 * (1 - at / 20).clamp_min(0) * (halves() == 1)
+    picture = ramp + 0.2 * (1 - at / 16).clamp_min(0) * (halves() == 1)
     before = grey(picture)
     out = allowed(ramp, ramp).without(before.clone())
     taken = (before - out)[0, 0, 100, : SIDE // 2 - rims.BLUR - 2]
     assert taken.min() >= 0 and taken.max() > 0.05
-    assert (taken[1:] - taken[:-1]).abs().max() < 0.01
+    assert (taken[1:] - taken[:-1]).abs().max() < 0.035  # the ramp's own step is 0.0125 a pixel, and classes are 2 to 7 wide
 
 
 def test_strength_takes_as_much_and_none_nothing():
@@ -110,14 +129,14 @@ def test_strength_takes_as_much_and_none_nothing():
     assert torch.equal(found.without(picture.clone(), 0.0), picture)
 
 
-def test_regions_without_a_border_or_a_middle_have_no_rims():
+def test_regions_without_a_border_or_an_inside_have_no_rims():
     whole = torch.ones(SIDE, SIDE, dtype=torch.long)
     light = flat(0.2, 0.2)
     assert rims.rims_allowed(light, light, whole, whole, [((1,), (1,))]) is None
     thin = whole.clone()
     thin[:, 120:136] = 2  # 16 pixels wide: all of it is border
     found = rims.rims_allowed(light, light, thin, thin, GROUPS)
-    assert (found.index[:, 120:136] == 2 * (rims.BINS * rims.STEPS + 1)).all()
+    assert (found.at[:, 120:136] == -1).all()
     picture = grey(light)
     picture[..., 124:132] += 0.3
     assert torch.equal(found.without(picture.clone())[..., 124:132], picture[..., 124:132])
@@ -131,36 +150,50 @@ def test_regions_that_take_after_the_same_style_have_no_border_between_them():
 def test_a_style_region_without_a_border_or_none_at_all_allows_what_the_content_has():
     plain, picture = flat(0.2, 0.8), rimmed(flat(0.2, 0.8), 0.2)
     for groups, labels in (([((1,), ()), ((2,), ())], None), ([((1,), (1,))], torch.ones(SIDE, SIDE, dtype=torch.long))):
-        out = allowed(plain, picture, groups, labels).without(grey(picture))
-        assert out[0, 0, 20, SIDE // 2 - 6] < 0.32  # the style's rim is nobody's: it goes as far as it may
+        found = allowed(plain, picture, groups, labels)
+        assert found.allowed.max() == pytest.approx(rims.TOLERANCE, abs=1e-3)  # the style's rim is nobody's
+        assert found.without(grey(picture))[0, 0, 20, SIDE // 2 - 6] < 0.28
 
 
 def test_a_styles_rim_counts_at_its_own_scale():
     plain, picture = flat(0.2, 0.8), rimmed(flat(0.2, 0.8), 0.2)
     small = torch.nn.functional.avg_pool2d(picture, 2)
-    labels = halves()[::2, ::2]
-    out = rims.rims_allowed(plain, small, halves(), labels, GROUPS).without(grey(picture))
-    assert torch.allclose(out, grey(picture), atol=0.04)
+    ours = rims.rims_allowed(plain, small, halves(), halves()[::2, ::2], GROUPS)
+    assert torch.allclose(ours.allowed, allowed(plain, picture).allowed, atol=0.02)
+
+
+def test_a_rim_is_found_at_any_size():
+    plain, picture = flat(0.2, 0.8), rimmed(flat(0.2, 0.8), 0.2)
+    large, rim = (torch.nn.functional.interpolate(x, scale_factor=3, mode="nearest") for x in (plain, picture))
+    labels = halves().repeat_interleave(3, 0).repeat_interleave(3, 1)
+    ours = rims.rims_allowed(large, large, labels, labels, GROUPS).excess(rim.expand(-1, 3, -1, -1))
+    theirs = allowed(plain, plain).excess(grey(picture))
+    assert ours.amax((2, 3, 4)).sub(theirs.amax((2, 3, 4))).abs().max() < 0.03
 
 
 def test_depth_counts_from_other_regions_and_not_from_the_pictures_edge():
-    found = rims.depths(halves().numpy(), [(1,), (2,)])
-    width, per_pixel = rims.BINS * rims.STEPS + 1, rims.BINS * rims.STEPS / (rims.REACH * SIDE)
+    found = rims.places(halves().numpy(), [(1,), (2,)])
+    one = rims.CLASSES + 1
     assert found.measured == (0, 1)
-    row = found.index[0]
-    assert row[0] == width - 1 and row[-1] == 2 * width - 1  # the middle, at the edge
-    assert row[SIDE // 2 - 1] == 0 and row[SIDE // 2] == width
-    assert row[SIDE // 2 - 11] == pytest.approx(10 * per_pixel, abs=1.5)
-    assert rims.depths(np.ones((9, 9), np.int64), [(1,)]).measured == ()
+    row = found.at[0]
+    assert row[0] == one - 1 and row[-1] == 2 * one - 1  # deeper than all classes, at the edge
+    assert row[SIDE // 2 - 1] == 0 and row[SIDE // 2] == one
+    assert row[SIDE // 2 - 3] == pytest.approx(1, abs=0.05)  # two of 256 pixels, where the first class ends
+    assert rims.places(np.ones((9, 9), np.int64), [(1,)]).measured == ()
+
+
+def test_the_grid_is_blurred_as_pictures_are():
+    x = torch.rand(2, 3, 20, 33, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(rims._blurred(x.flatten(0, 1), 5), box_mean(box_mean(x, 5), 5).flatten(0, 1))
 
 
 def test_a_style_region_may_be_several_groups_source():
     """Both halves of the content take after one style region, and one of them after the other one too."""
-    plain, picture = flat(0.2, 0.8), rimmed(flat(0.2, 0.8), 0.08)
+    plain, picture = flat(0.2, 0.8), rimmed(flat(0.2, 0.8), 0.4)
     shared = [((1,), (1,)), ((2,), (1, 2))]
     apart = [((1,), (1,)), ((2,), (2,))]
     ours, theirs = (allowed(plain, picture, groups).allowed for groups in (shared, apart))
-    assert torch.equal(ours[0], theirs[0]) and ours[0].max() > 0.05
+    assert torch.equal(ours[0], theirs[0]) and ours[0].max() > 0.08
     assert ours[1].max() == pytest.approx(rims.TOLERANCE, abs=1e-3)  # that pair of regions is the whole style: it has no border
 
 
@@ -178,9 +211,9 @@ def test_in_a_painting_of_lite_a_rim_is_found_and_taken(monkeypatch):
     def rimmed_first(self, picture, strength, checkpoint):
         """A rim of our own on top, since this pair may have none."""
         picture[..., picture.shape[-1] // 2 - 8 : picture.shape[-1] // 2] += 0.13
-        before = self.excess(rims.luma(picture)[0, 0]).max()
+        before = self.excess(picture).max()
         out = taken(self, picture, strength, checkpoint)
-        found.append((before, self.excess(rims.luma(out)[0, 0]).max()))
+        found.append((before, self.excess(out).max()))
         return out
 
     monkeypatch.setattr(rims.Rims, "without", rimmed_first)
