@@ -242,7 +242,7 @@ def test_lite_can_be_stopped_anywhere_and_looks_more_often_the_larger_the_pictur
     def stop_at(number):
         left = iter(range(number))
 
-        def stop():
+        def stop(*_):
             if next(left, None) is None:
                 raise Cancelled()
 
