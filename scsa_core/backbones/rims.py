@@ -97,33 +97,32 @@ def _cells(shape: torch.Size) -> tuple[int, int, int]:
     return side, -(-height // side), -(-width // side)
 
 
-@dataclass(frozen=True)
-class Profile:
-    """What a picture has along its regions' borders.
+def around(picture: Tensor, at: Tensor, regions: int, checkpoint: Checkpoint = no_checkpoint) -> Tensor:
+    """How much more a picture (1, C, H, W) has by depth than inside nearby, around each cell: (R, CLASSES, C, h, w).
 
-    local (R, CLASSES, C, h, w): how much more than the inside nearby, around each cell; whole (R, CLASSES, C): all along.
+    at: `Places.at` of as many regions.
     """
+    outer, middle = _outer_and_middle(picture, at, regions, checkpoint)
+    blurred = _blurred(outer.flatten(0, 1), NEAR).view_as(outer)
+    values, counts = blurred[:, :, :-1], blurred[:, :, -1:]
+    return torch.where(counts > 1e-3, values / counts.clamp_min(1e-3) - middle, 0)
 
-    local: Tensor
-    whole: Tensor
+
+def all_along(picture: Tensor, at: Tensor, regions: int, checkpoint: Checkpoint = no_checkpoint) -> Tensor:
+    """`around` in the mean over a region's whole border: (R, CLASSES, C)."""
+    outer, middle = _outer_and_middle(picture, at, regions, checkpoint)
+    values, counts = outer[:, :, :-1], outer[:, :, -1:]
+    return (values - counts * middle).sum((3, 4)) / counts.sum((3, 4)).clamp_min(1)
 
 
-def profile(picture: Tensor, at: Tensor, regions: int, checkpoint: Checkpoint = no_checkpoint) -> Profile:
-    """Of (1, C, H, W), at `Places.at` of as many regions."""
-    side = _cells(at.shape)[0]
+def _outer_and_middle(picture: Tensor, at: Tensor, regions: int, checkpoint: Checkpoint) -> tuple[Tensor, Tensor]:
+    """Sums and counts of the classes (R, CLASSES, C + 1, h, w), and the mean inside nearby (R, 1, C, h, w)."""
     sums = _collected(picture, at, regions, checkpoint)
     inside = sums[:, INSIDE:].sum(1)  # (R, C + 1, h, w)
     all_of_it = inside.sum((2, 3), keepdim=True)
     all_of_it = all_of_it / all_of_it[:, -1:].clamp_min(1)
-    nearby = _blurred(inside, FAR) + PRIOR * side**2 * all_of_it
-    middle = (nearby[:, :-1] / nearby[:, -1:].clamp_min(1e-6))[:, None]  # (R, 1, C, h, w)
-    outer = sums[:, :CLASSES]
-    around = _blurred(outer.flatten(0, 1), NEAR).view_as(outer)
-    values, counts = around[:, :, :-1], around[:, :, -1:]
-    local = torch.where(counts > 1e-3, values / counts.clamp_min(1e-3) - middle, 0)
-    values, counts = outer[:, :, :-1], outer[:, :, -1:]
-    whole = (values - counts * middle).sum((3, 4)) / counts.sum((3, 4)).clamp_min(1)
-    return Profile(local, whole)
+    nearby = _blurred(inside, FAR) + PRIOR * _cells(at.shape)[0] ** 2 * all_of_it
+    return sums[:, :CLASSES], (nearby[:, :-1] / nearby[:, -1:].clamp_min(1e-6))[:, None]
 
 
 def _collected(picture: Tensor, at: Tensor, regions: int, checkpoint: Checkpoint) -> Tensor:
@@ -176,7 +175,7 @@ class Rims:
 
     def excess(self, picture: Tensor, checkpoint: Checkpoint = no_checkpoint) -> Tensor:
         """Of (1, 3, H, W): what is to be taken of each channel, by region, class and cell (R, CLASSES, 3, h, w), saturating."""
-        found = profile(picture, self.at, len(self.allowed), checkpoint).local
+        found = around(picture, self.at, len(self.allowed), checkpoint)
         light = luma(found.flatten(0, 1)).view(*found.shape[:2], 1, *found.shape[3:])
         over = (light - self.allowed[:, :, None]).clamp_min(0)
         bounded = MOST * (over / MOST).tanh() * over.new_tensor(FADE).view(1, -1, 1, 1, 1)
@@ -222,11 +221,11 @@ def rims_allowed(
     if not found.measured:
         return None
     at = upload(torch.from_numpy(found.at), content.device)
-    allowed = profile(content, at, len(groups), checkpoint).local[:, :, 0].clamp_min(0)
+    allowed = around(content, at, len(groups), checkpoint)[:, :, 0].clamp_min(0)
     for layer in _apart([(k, groups[k][1]) for k in found.measured if groups[k][1]]):
         checkpoint()
         there = places(theirs, [sources for _, sources in layer])
-        whole = profile(style, upload(torch.from_numpy(there.at), style.device), len(layer), checkpoint).whole[:, :, 0]
+        whole = all_along(style, upload(torch.from_numpy(there.at), style.device), len(layer), checkpoint)[:, :, 0]
         for m in there.measured:
             k = layer[m][0]
             allowed[k] = torch.maximum(allowed[k], OF_STYLE * whole[m][:, None, None])
