@@ -130,7 +130,7 @@ def host(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def visit(browser):
-    """Opens an empty page for someone who has kept nothing, but has the app's scripts: fetching and compiling them is half of what a page costs."""
+    """Opens an empty page for someone who has kept nothing, but has the app's scripts already fetched and compiled."""
     contexts: dict[str, BrowserContext] = {}
 
     @contextlib.contextmanager
@@ -142,9 +142,11 @@ def visit(browser):
         page = context.new_page()
         context.clear_cookies()
         context.new_cdp_session(page).send("Storage.clearDataForOrigin", {"origin": url, "storageTypes": KEPT})
-        yield page
-        for each in context.pages:
-            each.close()
+        try:
+            yield page
+        finally:
+            for each in context.pages:
+                each.close()
 
     return visited
 
