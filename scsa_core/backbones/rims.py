@@ -28,19 +28,22 @@ from scsa_core.boxes import box_mean
 from scsa_core.colours import LUMA
 from scsa_core.transfer import upload
 
-EDGES = tuple(n / 512 for n in (0, 4, 8, 14, 22, 32, 46))  # of the classes of depth, as shares of the longer side
+EDGES = tuple(n / 512 for n in (0, 4, 8, 14, 22, 32, 46, 64, 84))  # of the classes of depth, as shares of the longer side
 CLASSES = len(EDGES) - 1
-INSIDE = 4  # class from which on a region counts as its own inside
-FADE = tuple(min(1.0, (EDGES[-1] - (a + b) / 2) / (0.4 * EDGES[-1])) for a, b in itertools.pairwise(EDGES))
+INSIDES = 6, 4  # classes from which on a region counts as its own inside: the first that leaves enough of it
+ENDS = 8, 6  # where rims end for each of these
 GRID = 64  # cells along the longer side: what is measured along a border changes no sooner
 NEAR, FAR = 2, 8  # cells, twice: reach along the border, and of the inside that a piece of border is compared with
 PRIOR = 0.02  # of a cell: what the whole inside counts, where none is near
 TOLERANCE = 0.02  # of white: an excess below is nobody's fault
 OF_STYLE = 0.25  # share of the style's own rise towards its borders that is allowed
-MOST = 0.4  # of white: what is taken never reaches this
+MOST = 0.6  # of white: what is taken never reaches this
 HUE = 2.0  # times the lightness: as far as a channel counts
 CORE = 0.05  # least share of a region that must be its inside
 LEAST = 0.01  # least share of the picture for a region
+FADES = tuple(
+    tuple(max(0.0, min(1.0, (EDGES[end] - (a + b) / 2) / (0.4 * EDGES[end]))) for a, b in itertools.pairwise(EDGES)) for end in ENDS
+)
 BLUR = 2  # pixels: regions that meet are not darkened with an edge between them
 PIXELS = 1 << 19  # worked on at once
 
@@ -59,11 +62,13 @@ class Places:
     """Where a picture's regions lie, and how deep.
 
     at (H, W) float32: region × (CLASSES + 1) + depth in classes, from 0 at the border to CLASSES where EDGES
-    end; -1 outside all that are measured. measured: regions that have a border and enough of an inside.
+    end; -1 outside all that are measured. measured: regions that have a border and enough of an inside. inside: for
+    each region, its number in INSIDES.
     """
 
     at: npt.NDArray[np.float32]
     measured: tuple[int, ...]
+    inside: tuple[int, ...]
 
 
 def places(labels: npt.NDArray[np.int64], regions: Sequence[tuple[int, ...]]) -> Places:
@@ -78,16 +83,17 @@ def places(labels: npt.NDArray[np.int64], regions: Sequence[tuple[int, ...]]) ->
         differ = where[one] != where[other]
         inner[one][differ] = inner[other][differ] = 0
     if inner.all():
-        return Places(np.full(where.shape, -1, np.float32), ())
+        return Places(np.full(where.shape, -1, np.float32), (), (0,) * outside)
     # A pixel's nearest border is its own region's: any other lies beyond that.
     far = cv2.distanceTransform(inner, cv2.DIST_L2, 5) / max(where.shape)
     depth = np.interp(far, EDGES, np.arange(CLASSES + 1)).astype(np.float32)
     sizes = np.bincount(where.ravel(), minlength=outside + 1)[:outside]
-    insides = np.bincount(where[depth >= INSIDE], minlength=outside + 1)[:outside]
+    insides = np.array([np.bincount(where[depth >= first], minlength=outside + 1)[:outside] for first in INSIDES])
     enough = (insides > 0) & (insides >= CORE * sizes) & (sizes >= LEAST * where.size)
-    known = np.append(enough, False)[where]
+    measured = enough.any(0)
+    known = np.append(measured, False)[where]
     at = np.where(known, where * (CLASSES + 1) + depth, -1).astype(np.float32)
-    return Places(at, tuple(np.flatnonzero(enough).tolist()))
+    return Places(at, tuple(np.flatnonzero(measured).tolist()), tuple(enough.argmax(0).tolist()))
 
 
 def _cells(shape: torch.Size) -> tuple[int, int, int]:
@@ -97,31 +103,31 @@ def _cells(shape: torch.Size) -> tuple[int, int, int]:
     return side, -(-height // side), -(-width // side)
 
 
-def around(picture: Tensor, at: Tensor, regions: int, checkpoint: Checkpoint = no_checkpoint) -> Tensor:
+def around(picture: Tensor, at: Tensor, inside: Sequence[int], checkpoint: Checkpoint = no_checkpoint) -> Tensor:
     """How much more a picture (1, C, H, W) has by depth than inside nearby, around each cell: (R, CLASSES, C, h, w).
 
-    at: `Places.at` of as many regions.
+    at, inside: of `Places`.
     """
-    outer, middle = _outer_and_middle(picture, at, regions, checkpoint)
+    outer, middle = _outer_and_middle(picture, at, inside, checkpoint)
     blurred = _blurred(outer.flatten(0, 1), NEAR).view_as(outer)
     values, counts = blurred[:, :, :-1], blurred[:, :, -1:]
     return torch.where(counts > 1e-3, values / counts.clamp_min(1e-3) - middle, 0)
 
 
-def all_along(picture: Tensor, at: Tensor, regions: int, checkpoint: Checkpoint = no_checkpoint) -> Tensor:
+def all_along(picture: Tensor, at: Tensor, inside: Sequence[int], checkpoint: Checkpoint = no_checkpoint) -> Tensor:
     """`around` in the mean over a region's whole border: (R, CLASSES, C)."""
-    outer, middle = _outer_and_middle(picture, at, regions, checkpoint)
+    outer, middle = _outer_and_middle(picture, at, inside, checkpoint)
     values, counts = outer[:, :, :-1], outer[:, :, -1:]
     return (values - counts * middle).sum((3, 4)) / counts.sum((3, 4)).clamp_min(1)
 
 
-def _outer_and_middle(picture: Tensor, at: Tensor, regions: int, checkpoint: Checkpoint) -> tuple[Tensor, Tensor]:
+def _outer_and_middle(picture: Tensor, at: Tensor, inside: Sequence[int], checkpoint: Checkpoint) -> tuple[Tensor, Tensor]:
     """Sums and counts of the classes (R, CLASSES, C + 1, h, w), and the mean inside nearby (R, 1, C, h, w)."""
-    sums = _collected(picture, at, regions, checkpoint)
-    inside = sums[:, INSIDE:].sum(1)  # (R, C + 1, h, w)
-    all_of_it = inside.sum((2, 3), keepdim=True)
+    sums = _collected(picture, at, len(inside), checkpoint)
+    within = torch.stack([one[INSIDES[number] :].sum(0) for one, number in zip(sums, inside, strict=True)])  # (R, C + 1, h, w)
+    all_of_it = within.sum((2, 3), keepdim=True)
     all_of_it = all_of_it / all_of_it[:, -1:].clamp_min(1)
-    nearby = _blurred(inside, FAR) + PRIOR * _cells(at.shape)[0] ** 2 * all_of_it
+    nearby = _blurred(within, FAR) + PRIOR * _cells(at.shape)[0] ** 2 * all_of_it
     return sums[:, :CLASSES], (nearby[:, :-1] / nearby[:, -1:].clamp_min(1e-6))[:, None]
 
 
@@ -162,12 +168,13 @@ class Rims:
     """Where rims may be in a picture, and how pale they may be there.
 
     at (H, W) float32: each pixel's region and depth (`Places`); near (n,) int64: the pixels that are not too deep.
-    allowed (R, CLASSES, h, w): how much lighter than the inside nearby.
+    allowed (R, CLASSES, h, w): how much lighter than the inside nearby. inside: as in `Places`.
     """
 
     at: Tensor
     near: Tensor
     allowed: Tensor
+    inside: tuple[int, ...]
 
     @property
     def nbytes(self) -> int:
@@ -175,10 +182,11 @@ class Rims:
 
     def excess(self, picture: Tensor, checkpoint: Checkpoint = no_checkpoint) -> Tensor:
         """Of (1, 3, H, W): what is to be taken of each channel, by region, class and cell (R, CLASSES, 3, h, w), saturating."""
-        found = around(picture, self.at, len(self.allowed), checkpoint)
+        found = around(picture, self.at, self.inside, checkpoint)
         light = luma(found.flatten(0, 1)).view(*found.shape[:2], 1, *found.shape[3:])
         over = (light - self.allowed[:, :, None]).clamp_min(0)
-        bounded = MOST * (over / MOST).tanh() * over.new_tensor(FADE).view(1, -1, 1, 1, 1)
+        fade = upload(torch.tensor([FADES[number] for number in self.inside]), over.device).view(-1, CLASSES, 1, 1, 1)
+        bounded = MOST * (over / MOST).tanh() * fade
         return bounded * (found / light.clamp_min(TOLERANCE)).clamp(0, HUE)
 
     def without(self, picture: Tensor, strength: float = 1.0, checkpoint: Checkpoint = no_checkpoint) -> Tensor:
@@ -221,16 +229,16 @@ def rims_allowed(
     if not found.measured:
         return None
     at = upload(torch.from_numpy(found.at), content.device)
-    allowed = around(content, at, len(groups), checkpoint)[:, :, 0].clamp_min(0)
+    allowed = around(content, at, found.inside, checkpoint)[:, :, 0].clamp_min(0)
     for layer in _apart([(k, groups[k][1]) for k in found.measured if groups[k][1]]):
         checkpoint()
         there = places(theirs, [sources for _, sources in layer])
-        whole = all_along(style, upload(torch.from_numpy(there.at), style.device), len(layer), checkpoint)[:, :, 0]
+        whole = all_along(style, upload(torch.from_numpy(there.at), style.device), there.inside, checkpoint)[:, :, 0]
         for m in there.measured:
             k = layer[m][0]
             allowed[k] = torch.maximum(allowed[k], OF_STYLE * whole[m][:, None, None])
     near = np.flatnonzero((found.at >= 0) & (found.at % (CLASSES + 1) < CLASSES))
-    return Rims(at, upload(torch.from_numpy(near), content.device), allowed + TOLERANCE)
+    return Rims(at, upload(torch.from_numpy(near), content.device), allowed + TOLERANCE, found.inside)
 
 
 def _apart(sources: Sequence[tuple[int, tuple[int, ...]]]) -> list[list[tuple[int, tuple[int, ...]]]]:
