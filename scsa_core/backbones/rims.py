@@ -1,8 +1,8 @@
 """Pale rims along region borders, found and taken out of a finished picture.
 
-A decoder sees some twenty pixels around each of its own; near a border what it paints there
-leans on the other side. Where a dark region meets a pale one this may show as a pale rim
-within the dark one that neither picture has. So each region is measured along its border,
+Where a dark region meets a pale one, a painting may have a pale rim within the dark one that
+neither picture has; it stays when convolutions see nothing beyond the border, so it is not
+only what leaks across. So each region is measured along its border,
 piece by piece and by depth, against its own inside nearby: in the content, in the style and in
 what was painted. Where the painting is lighter than the content is at that place and depth,
 and than a share of what the style is at that depth, it is moved back towards the colour of
@@ -31,7 +31,10 @@ from scsa_core.transfer import upload
 EDGES = tuple(n / 512 for n in (0, 4, 8, 14, 22, 32, 46, 64, 84))  # of the classes of depth, as shares of the longer side
 CLASSES = len(EDGES) - 1
 INSIDES = 6, 4  # classes from which on a region counts as its own inside: the first that leaves enough of it
-ENDS = 8, 6  # where rims end for each of these
+ENDS = 8, 6  # edges at which rims end, for each of these
+FADES = tuple(
+    tuple(max(0.0, min(1.0, (EDGES[end] - (a + b) / 2) / (0.4 * EDGES[end]))) for a, b in itertools.pairwise(EDGES)) for end in ENDS
+)  # how much of an excess counts, by class: no edge where they end
 GRID = 64  # cells along the longer side: what is measured along a border changes no sooner
 NEAR, FAR = 2, 8  # cells, twice: reach along the border, and of the inside that a piece of border is compared with
 PRIOR = 0.02  # of a cell: what the whole inside counts, where none is near
@@ -41,9 +44,6 @@ MOST = 0.6  # of white: what is taken never reaches this
 HUE = 2.0  # times the lightness: as far as a channel counts
 CORE = 0.05  # least share of a region that must be its inside
 LEAST = 0.01  # least share of the picture for a region
-FADES = tuple(
-    tuple(max(0.0, min(1.0, (EDGES[end] - (a + b) / 2) / (0.4 * EDGES[end]))) for a, b in itertools.pairwise(EDGES)) for end in ENDS
-)
 BLUR = 2  # pixels: regions that meet are not darkened with an edge between them
 PIXELS = 1 << 19  # worked on at once
 
