@@ -40,13 +40,19 @@ from .text import Words, painter_texts, t, texts
 # The stamp counts changes in the browser; `note` raises it before the render of the same change reads it.
 _COUNT = "(stamp, live) => [window.scsaStamp = (window.scsaStamp || 0) + 1, live]"
 # While an example or a kept result is on its way to the desk, the fields still hold what it replaces: a change of theirs is over.
+# The result's view hears that a render was asked for, lest its first word be lost (compare.js).
 _READ = """(...values) => {
+  document.dispatchEvent(new Event("scsa-asked"));
   const leaving = Date.now() - (window.scsaPicked || 0) < 15000;
   return [...values.slice(0, -1), leaving ? -1 : window.scsaStamp || 0];
 }"""
 _ARRIVED = "() => { window.scsaPicked = 0; }"
 # That a press is unanswered, for a page that is reloaded meanwhile (compare.js, painter_keep.js).
-_PRESS = "(...values) => { window.scsaPressed = true; return [...values.slice(0, -1), window.scsaStamp || 0]; }"
+_PRESS = """(...values) => {
+  document.dispatchEvent(new Event("scsa-asked"));
+  window.scsaPressed = true;
+  return [...values.slice(0, -1), window.scsaStamp || 0];
+}"""
 # What the fields hold, those of closed drawers too, for what the browser keeps (painter_keep.js).
 _SEEN = f"""(...values) => {{
   const names = {json.dumps(RESUMED_KNOBS)};

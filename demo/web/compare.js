@@ -6,6 +6,7 @@ const MODES = ["split", "flip", "side", "fade"];
 const BUSY = ["queued", "previewing", "rendering"];
 const MAX_ZOOM = 16;
 const STILL = 3000; // milliseconds without news of a render, after which the page asks
+const ASKS = 10; // times that it asks for the first news of one
 
 class Layer {
   constructor(name) {
@@ -136,10 +137,18 @@ class Compare {
     const busy = BUSY.includes(this.status.state);
     if (busy && !BUSY.includes(before.state)) this.started = performance.now();
     if (!busy && BUSY.includes(before.state)) window.scsaPressed = false; // a press of Render has its answer
-    clearInterval(this.timer);
-    if (busy) this.timer = setInterval(() => this.tick(), 200);
+    this.asks = 0;
+    this.watch();
     this.refreshStatus();
   }
+
+  /** Look at the clock for as long as news is awaited. */
+  watch() {
+    clearInterval(this.timer);
+    if (this.awaits()) this.timer = setInterval(() => this.tick(), 200);
+  }
+
+  awaits() { return BUSY.includes(this.status.state) || this.asks > 0; }
 
   /** A result of the history stands in for the kept one. */
   lend(lent) {
@@ -243,10 +252,11 @@ class Compare {
     const busy = BUSY.includes(this.status.state);
     const seconds = busy && this.started ? (performance.now() - this.started) / 1000 : 0;
     this.clock.textContent = seconds >= 0.5 ? this.word("compare.seconds", { n: seconds.toFixed(1) }) : "";
-    if (busy && performance.now() - this.heard > STILL) { // what came last may have been lost on its way
+    if (this.awaits() && performance.now() - this.heard > STILL) { // what came last may have been lost on its way
       this.heard = performance.now();
+      this.asks -= 1;
       trigger("look_now", { turn: this.status.turn ?? 0 });
-    }
+    } else if (!this.awaits()) clearInterval(this.timer);
   }
 
   setMode(mode) {
@@ -355,6 +365,13 @@ class Compare {
       else if (BUSY.includes(this.status.state)) this.receiveStatus({ state: "failed", key: "status.lost" }); // until Python says more
     };
     document.addEventListener("scsa-lost", lost);
+    const asked = () => {
+      if (!this.root.isConnected) return document.removeEventListener("scsa-asked", asked);
+      this.asks = ASKS;
+      this.heard = performance.now();
+      this.watch();
+    };
+    document.addEventListener("scsa-asked", asked);
   }
 
   listenToStage() {
