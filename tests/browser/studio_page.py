@@ -89,8 +89,11 @@ class Studio:
         """Whether the picture's words name the strengths of the sliders: on the sliders' way, a live render's do not."""
         return self.page.evaluate(DESCRIBES)
 
-    def repainted(self, before: bytes) -> bytes:
-        """The full result that replaces `before`, once nothing moves any more: a live slider shows its way too."""
+    def repainted(self, before: bytes, baseline: bool = True) -> bytes:
+        """The full result that replaces `before`, once nothing moves any more: a live slider shows its way too.
+
+        baseline: also that beside it is painted.
+        """
         end, since, last, pressed = time.monotonic() + SLOW / 1000, 0.0, before, -SLOW
         while time.monotonic() < end:
             status = self.status()
@@ -98,7 +101,7 @@ class Studio:
             if "Press Render" in status and time.monotonic() - pressed > SLOW / 3000:
                 self.page.locator("#render").click()
                 pressed = time.monotonic()
-            settled = "Done in" in status and "baseline" not in status and self.describes()
+            settled = "Done in" in status and not (baseline and "baseline" in status) and self.describes()
             now = self.shown() if settled else before
             if now != last or not settled:
                 last, since = now, time.monotonic()
