@@ -1,12 +1,12 @@
 """`lite`: the model that ships. VGG-16 to relu4_1, one SCSA level, a decoder trained here.
 
-The attention is SANet's with identities for its projections and a fixed logit scale, its SSA
-on windows of tokens (patches.py); the decoder's input and finer layers take the style's region
-statistics, and at relu3_1 a share of the content's own features, so that edges stay where they
-are (align.py). A first painting says how far these statistics miss their aim, and the aim is
-moved accordingly (correction.py). Pale rims along region borders that neither picture has are
-taken out of the finished painting (rims.py). The decoder's input is divided by the sum of the weights, so
-it stays a convex mixture of features whatever α is.
+The attention is SANet's with identities for its projections and a fixed logit scale, its SSA on
+windows of tokens (patches.py); the decoder's input and finer layers take the style's region
+statistics, and at relu3_1 a share of the content's own features, so that edges stay where they are
+(align.py). A first painting says how far these statistics miss their aim, and the aim is moved
+accordingly (correction.py). Pale and coloured rims along region borders that neither picture has
+are taken out of the finished painting (rims.py). The decoder's input is divided by the sum of the
+weights, so it stays a convex mixture of features whatever α is.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from scsa_core.backbones.flat import encode_flat
 from scsa_core.backbones.level import Attended
 from scsa_core.backbones.lite_decoder import LiteDecoder
 from scsa_core.backbones.patches import DIRECTIONS, PatchLevel
-from scsa_core.backbones.rims import Rims, luma, rims_allowed
+from scsa_core.backbones.rims import Rims, rims_allowed
 from scsa_core.backbones.sanet import pair_labels, soften_all
 from scsa_core.backbones.strips import PIXELS, in_strips
 from scsa_core.backbones.vgg import ConvStack, caffe_vgg16
@@ -44,8 +44,7 @@ DECODER_HALO = 4  # rows: a stage sees 3 beyond its own
 _SPARED = "relu1_1", "relu2_1"
 """A style's largest layers: only their moments are wanted, so they are held in 16 bits, the convolutions' own where those are such."""
 TAP = "relu4_1"
-LUMA = "luma"  # a content's own lightness, beside its layers
-PICTURE = "picture"  # a style itself: one convolution makes its finest layer, more than half of what its layers would weigh
+PICTURE = "picture"  # itself, beside its layers; of a style's one convolution makes the finest, more than half of what all would weigh
 CHANNELS = 512
 _TRIM_FROM = 1 << 16  # positions that go into the last stage, where most is held at once: what those before it freed goes back first
 VGG_SHARDS = 4
@@ -133,7 +132,7 @@ class Lite:
             return {TAP: encode_flat(self.encoder, picture, (TAP,), checkpoint, ENCODER_HALO)[TAP].float()}
         if role == "style":
             return {**self.taps(picture, align.LEVELS[:-1], checkpoint, self._spared()), PICTURE: picture}
-        return {**self.taps(picture, (align.LEVELS[align.SHARED], TAP), checkpoint), LUMA: luma(picture)}
+        return {**self.taps(picture, (align.LEVELS[align.SHARED], TAP), checkpoint), PICTURE: picture}
 
     def taps(
         self, picture: Tensor, names: tuple[str, ...], checkpoint: Checkpoint, dtypes: Mapping[str, torch.dtype] | None = None
@@ -246,4 +245,4 @@ def _rims(pair: Pair, checkpoint: Checkpoint) -> Rims | None:
     """Which rims a pair's regions may have."""
     assert pair.content_labels is not None and pair.style_labels is not None
     groups = align.groups_of(pair.content_labels, pair.style_labels, pair.links)
-    return rims_allowed(pair.content[LUMA], luma(pair.style[PICTURE]), pair.content_labels, pair.style_labels, groups, checkpoint)
+    return rims_allowed(pair.content[PICTURE], pair.style[PICTURE], pair.content_labels, pair.style_labels, groups, checkpoint)

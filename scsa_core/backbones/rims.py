@@ -1,4 +1,4 @@
-"""Pale rims along region borders, found and taken out of a finished picture.
+"""Pale and coloured rims along region borders, found and taken out of a finished picture.
 
 Where a dark region meets a pale one, a painting may have a pale rim within the dark one that
 neither picture has; it stays when convolutions see nothing beyond the border, so it is not
@@ -6,8 +6,10 @@ only what leaks across. So each region is measured along its border,
 piece by piece and by depth, against its own inside nearby: in the content, in the style and in
 what was painted. Where the painting is lighter than the content is at that place and depth,
 and than a share of what the style is at that depth, it is moved back towards the colour of
-the inside by the excess, up to a bound. Only that: a rim that is too dark is seldom seen as
-a fault, and lifting one lightens things that are thin and dark by right.
+the inside by the excess, up to a bound. Likewise where it is of another colour than the inside
+by more than both pictures are: the glow of what lies beyond the border. Not where it is too
+dark: such a rim is seldom seen as a fault, and lifting one lightens things that are thin and
+dark by right.
 """
 
 from __future__ import annotations
@@ -31,15 +33,22 @@ from scsa_core.transfer import upload
 EDGES = tuple(n / 512 for n in (0, 4, 8, 14, 22, 32, 46, 64, 84))  # of the classes of depth, as shares of the longer side
 CLASSES = len(EDGES) - 1
 INSIDES = 6, 4  # classes from which on a region counts as its own inside: the first that leaves enough of it
-ENDS = 8, 6  # edges at which rims end, for each of these
-FADES = tuple(
-    tuple(max(0.0, min(1.0, (EDGES[end] - (a + b) / 2) / (0.4 * EDGES[end]))) for a, b in itertools.pairwise(EDGES)) for end in ENDS
-)  # how much of an excess counts, by class: no edge where they end
+ENDS = 8, 6  # edges at which pale rims end, for each of these
+END_OF_COLOUR = 5  # where coloured ones do: what drifts further in is a picture's own, as a sky's red above a horizon
+
+
+def _fade(end: int) -> tuple[float, ...]:
+    """How much of an excess counts, by class: no edge where it ends."""
+    return tuple(max(0.0, min(1.0, (EDGES[end] - (a + b) / 2) / (0.4 * EDGES[end]))) for a, b in itertools.pairwise(EDGES))
+
+
+FADES, FADE_OF_COLOUR = tuple(map(_fade, ENDS)), _fade(END_OF_COLOUR)
 GRID = 64  # cells along the longer side: what is measured along a border changes no sooner
 NEAR, FAR = 2, 8  # cells, twice: reach along the border, and of the inside that a piece of border is compared with
 PRIOR = 0.02  # of a cell: what the whole inside counts, where none is near
 TOLERANCE = 0.02  # of white: an excess below is nobody's fault
-OF_STYLE = 0.25  # share of the style's own rise towards its borders that is allowed
+OF_COLOUR = 0.03  # likewise, of a difference in colour: the length of (R, G, B) less lightness
+OF_STYLE = 0.25  # share of the style's own rise towards its borders that is allowed; of its drift in colour all is
 MOST = 0.6  # of white: what is taken never reaches this
 HUE = 2.0  # times the lightness: as far as a channel counts
 CORE = 0.05  # least share of a region that must be its inside
@@ -55,6 +64,16 @@ def luma(picture: Tensor) -> Tensor:
     """(1, 3, H, W) RGB -> (1, 1, H, W), Rec. 601."""
     red, green, blue = (picture[:, k : k + 1] for k in range(3))
     return (red * LUMA[0]).add_(green, alpha=LUMA[1]).add_(blue, alpha=LUMA[2])
+
+
+def _less_lightness(found: Tensor) -> Tensor:
+    """The colour of a difference (R, CLASSES, 3, h, w)."""
+    return found - luma(found.flatten(0, 1)).view(*found.shape[:2], 1, *found.shape[3:])
+
+
+def _colourful(found: Tensor) -> Tensor:
+    """How long that is: (R, CLASSES, h, w)."""
+    return _less_lightness(found).square().sum(2).sqrt()
 
 
 @dataclass(frozen=True)
@@ -165,29 +184,43 @@ def _boxes(n: int, reach: int, device: torch.device) -> Tensor:
 
 @dataclass(frozen=True)
 class Rims:
-    """Where rims may be in a picture, and how pale they may be there.
+    """Where rims may be in a picture, and how pale and how coloured they may be there.
 
     at (H, W) float32: each pixel's region and depth (`Places`); near (n,) int64: the pixels that are not too deep.
-    allowed (R, CLASSES, h, w): how much lighter than the inside nearby. inside: as in `Places`.
+    allowed (R, CLASSES, h, w): how much lighter than the inside nearby; coloured, likewise: how far from its colour.
+    inside: as in `Places`.
     """
 
     at: Tensor
     near: Tensor
     allowed: Tensor
+    coloured: Tensor
     inside: tuple[int, ...]
 
     @property
     def nbytes(self) -> int:
-        return self.at.nbytes + self.near.nbytes + self.allowed.nbytes
+        return self.at.nbytes + self.near.nbytes + self.allowed.nbytes + self.coloured.nbytes
 
     def excess(self, picture: Tensor, checkpoint: Checkpoint = no_checkpoint) -> Tensor:
         """Of (1, 3, H, W): what is to be taken of each channel, by region, class and cell (R, CLASSES, 3, h, w), saturating."""
         found = around(picture, self.at, self.inside, checkpoint)
+        pale = self._pale(found)
+        return pale + self._coloured(found - pale)
+
+    def _pale(self, found: Tensor) -> Tensor:
         light = luma(found.flatten(0, 1)).view(*found.shape[:2], 1, *found.shape[3:])
         over = (light - self.allowed[:, :, None]).clamp_min(0)
         fade = upload(torch.tensor([FADES[number] for number in self.inside]), over.device).view(-1, CLASSES, 1, 1, 1)
         bounded = MOST * (over / MOST).tanh() * fade
         return bounded * (found / light.clamp_min(TOLERANCE)).clamp(0, HUE)
+
+    def _coloured(self, found: Tensor) -> Tensor:
+        colour = _less_lightness(found)
+        length = _colourful(found)
+        over = (length - self.coloured).clamp_min(0)
+        fade = upload(torch.tensor(FADE_OF_COLOUR), over.device).view(CLASSES, 1, 1)
+        bounded = MOST * (over / MOST).tanh() * fade
+        return colour * (bounded / length.clamp_min(OF_COLOUR))[:, :, None]
 
     def without(self, picture: Tensor, strength: float = 1.0, checkpoint: Checkpoint = no_checkpoint) -> Tensor:
         """The picture (1, 3, H, W), written over, less its rims by `strength`, 0 to 1, towards the colour of what lies within."""
@@ -222,23 +255,26 @@ def rims_allowed(
     groups: Groups,
     checkpoint: Checkpoint = no_checkpoint,
 ) -> Rims | None:
-    """What rims a pair allows. Lightness (1, 1, H, W), labels (H, W) integer. None where no region has a border and an inside."""
+    """What rims a pair allows. Pictures (1, 3, H, W), labels (H, W) integer. None where no region has a border and an inside."""
     ours, theirs = content_labels.cpu().numpy(), style_labels.cpu().numpy()
     found = places(ours, [mine for mine, _ in groups])
     checkpoint()
     if not found.measured:
         return None
     at = upload(torch.from_numpy(found.at), content.device)
-    allowed = around(content, at, found.inside, checkpoint)[:, :, 0].clamp_min(0)
+    own = around(content, at, found.inside, checkpoint)
+    allowed, coloured = luma(own.flatten(0, 1)).view(*own.shape[:2], *own.shape[3:]).clamp_min(0), _colourful(own)
     for layer in _apart([(k, groups[k][1]) for k in found.measured if groups[k][1]]):
         checkpoint()
         there = places(theirs, [sources for _, sources in layer])
-        whole = all_along(style, upload(torch.from_numpy(there.at), style.device), there.inside, checkpoint)[:, :, 0]
+        whole = all_along(style, upload(torch.from_numpy(there.at), style.device), there.inside, checkpoint)[..., None, None]
+        lighter, drift = luma(whole.flatten(0, 1)).view(-1, CLASSES, 1, 1), _colourful(whole)
         for m in there.measured:
             k = layer[m][0]
-            allowed[k] = torch.maximum(allowed[k], OF_STYLE * whole[m][:, None, None])
+            allowed[k] = torch.maximum(allowed[k], OF_STYLE * lighter[m])
+            coloured[k] = torch.maximum(coloured[k], drift[m])
     near = np.flatnonzero((found.at >= 0) & (found.at % (CLASSES + 1) < CLASSES))
-    return Rims(at, upload(torch.from_numpy(near), content.device), allowed + TOLERANCE, found.inside)
+    return Rims(at, upload(torch.from_numpy(near), content.device), allowed + TOLERANCE, coloured + OF_COLOUR, found.inside)
 
 
 def _apart(sources: Sequence[tuple[int, tuple[int, ...]]]) -> list[list[tuple[int, tuple[int, ...]]]]:

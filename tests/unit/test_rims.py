@@ -1,4 +1,4 @@
-"""Pale rims along region borders: found against both pictures, taken out of the painting, and nothing else touched."""
+"""Pale and coloured rims along region borders: found against both pictures, taken out of the painting, and nothing else touched."""
 
 import dataclasses
 from pathlib import Path
@@ -36,11 +36,12 @@ def rimmed(light, height, width=10):
 
 
 def allowed(content, style, groups=GROUPS, labels=None):
-    return rims.rims_allowed(content, style, halves(), halves() if labels is None else labels, groups)
+    return rims.rims_allowed(grey(content), grey(style), halves(), halves() if labels is None else labels, groups)
 
 
 def grey(light):
-    return light.expand(1, 3, SIDE, SIDE).clone()
+    """(1, 1 or 3, H, W) with three channels."""
+    return light.expand(1, 3, *light.shape[2:]).clone()
 
 
 def test_a_pale_rim_that_neither_picture_has_goes_and_the_rest_stays():
@@ -70,7 +71,7 @@ def test_a_narrow_region_is_compared_with_what_inside_it_has():
     light = torch.full((1, 1, SIDE, SIDE), 0.2)
     picture = grey(light)
     picture[..., 100:105] += 0.2
-    out = rims.rims_allowed(light, light, narrow, narrow, GROUPS).without(picture.clone())
+    out = rims.rims_allowed(grey(light), grey(light), narrow, narrow, GROUPS).without(picture.clone())
     assert out[0, 0, 100, 103] < 0.3 < picture[0, 0, 100, 103]
 
 
@@ -97,11 +98,41 @@ def test_a_rim_goes_towards_the_colour_within():
     ground = torch.where(halves() == 1, blue, torch.tensor(0.9))
     white = (rimmed(flat(0.0, 0.0), 1.0) > 0.5) & (halves() == 1)
     picture = torch.where(white, torch.tensor([0.5, 0.5, 0.7]).view(1, 3, 1, 1), ground)
-    light = rims.luma(ground)
-    out = allowed(light, light).without(picture.clone())
+    out = allowed(ground, ground).without(picture.clone())
     taken = (picture - out)[0, :, 100, SIDE // 2 - 6]
     assert taken[0] > taken[1] > taken[2] > 0.03
     assert taken[0] == pytest.approx(0.32, abs=0.08)  # of 0.4
+
+
+def coloured(red, green, blue, base=0.8):
+    """A rim of that much more than its grey half, in the left one, beside a half of 0.4."""
+    rim = rimmed(flat(0.0, 0.0), 1.0)
+    return grey(flat(base, 0.4)) + rim * torch.tensor([red, green, blue]).view(1, 3, 1, 1)
+
+
+def test_a_glow_of_another_colour_goes_though_it_is_no_lighter():
+    plain, picture = flat(0.8, 0.4), coloured(0.0, 0.0, -0.3)  # yellow on white, and darker than it
+    out = allowed(plain, plain).without(picture.clone())
+    inner = out[0, :, 100, SIDE // 2 - 8 : SIDE // 2 - rims.BLUR - 1]
+    assert (inner.amax(0) - inner.amin(0)).max() < 0.12  # 0.3 before
+    assert torch.allclose(rims.luma(out), rims.luma(picture), atol=1e-6)  # as dark as it was
+    assert torch.equal(out[..., : SIDE // 2 - 30], picture[..., : SIDE // 2 - 30])
+
+
+@pytest.mark.parametrize("which", ["content", "style"])
+def test_a_glow_that_either_picture_has_may_stay(which):
+    plain, picture = flat(0.8, 0.4), coloured(0.0, 0.0, -0.3)
+    of = {"content": plain, "style": plain, which: picture}
+    out = allowed(of["content"], of["style"]).without(picture.clone())
+    assert torch.allclose(out, picture, atol=0.02)
+
+
+def test_what_drifts_far_into_a_region_is_no_glow():
+    """A sky's own red above its horizon, of which the content has none."""
+    plain = flat(0.8, 0.4)
+    found = allowed(plain, plain)
+    over = found.excess(grey(plain) + (rimmed(flat(0.0, 0.0), 1.0, width=22) * torch.tensor([0.0, -0.2, -0.2]).view(1, 3, 1, 1)))
+    assert (over[:, rims.END_OF_COLOUR :] == 0).all() and over[:, 0].abs().max() > 0.05
 
 
 def test_what_is_taken_has_a_bound():
@@ -151,7 +182,7 @@ def test_strength_takes_as_much_and_none_nothing():
 
 def test_regions_without_a_border_or_an_inside_have_no_rims():
     whole = torch.ones(SIDE, SIDE, dtype=torch.long)
-    light = flat(0.2, 0.2)
+    light = grey(flat(0.2, 0.2))
     assert rims.rims_allowed(light, light, whole, whole, [((1,), (1,))]) is None
     thin = whole.clone()
     thin[:, 120:136] = 2  # 16 pixels wide: all of it is border
@@ -163,7 +194,7 @@ def test_regions_without_a_border_or_an_inside_have_no_rims():
 
 
 def test_regions_that_take_after_the_same_style_have_no_border_between_them():
-    light = flat(0.2, 0.2)
+    light = grey(flat(0.2, 0.2))
     assert rims.rims_allowed(light, light, halves(), torch.ones(SIDE, SIDE, dtype=torch.long), [((1, 2), (1,))]) is None
 
 
@@ -177,8 +208,8 @@ def test_a_style_region_without_a_border_or_none_at_all_allows_what_the_content_
 
 def test_a_styles_rim_counts_at_its_own_scale():
     plain, picture = flat(0.2, 0.8), rimmed(flat(0.2, 0.8), 0.2)
-    small = torch.nn.functional.avg_pool2d(picture, 2)
-    ours = rims.rims_allowed(plain, small, halves(), halves()[::2, ::2], GROUPS)
+    small = torch.nn.functional.avg_pool2d(grey(picture), 2)
+    ours = rims.rims_allowed(grey(plain), small, halves(), halves()[::2, ::2], GROUPS)
     assert torch.allclose(ours.allowed, allowed(plain, picture).allowed, atol=0.02)
 
 
@@ -186,7 +217,7 @@ def test_a_rim_is_found_at_any_size():
     plain, picture = flat(0.2, 0.8), rimmed(flat(0.2, 0.8), 0.2)
     large, rim = (torch.nn.functional.interpolate(x, scale_factor=3, mode="nearest") for x in (plain, picture))
     labels = halves().repeat_interleave(3, 0).repeat_interleave(3, 1)
-    ours = rims.rims_allowed(large, large, labels, labels, GROUPS).excess(rim.expand(-1, 3, -1, -1))
+    ours = rims.rims_allowed(grey(large), grey(large), labels, labels, GROUPS).excess(rim.expand(-1, 3, -1, -1))
     theirs = allowed(plain, plain).excess(grey(picture))
     assert ours.amax((2, 3, 4)).sub(theirs.amax((2, 3, 4))).abs().max() < 0.03
 
