@@ -17,7 +17,7 @@ from __future__ import annotations
 import os
 
 # Before the first tensor: pages of 2 MB for the large ones, where Linux lends them. A render is a third less time in
-# the kernel, which clears every new page, and 5 to 10 % shorter; its peak of memory is the same to 2 %.
+# the kernel, which clears every new page, and 3 to 8 % shorter; its peak of memory is the same to 2 %.
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 from scsa_core.engine import Engine, RenderRequest, RenderResult

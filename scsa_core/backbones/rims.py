@@ -1,15 +1,14 @@
 """Pale and coloured rims along region borders, found and taken out of a finished picture.
 
 Where a dark region meets a pale one, a painting may have a pale rim within the dark one that
-neither picture has; it stays when convolutions see nothing beyond the border, so it is not
-only what leaks across. So each region is measured along its border,
-piece by piece and by depth, against its own inside nearby: in the content, in the style and in
-what was painted. Where the painting is lighter than the content is at that place and depth,
-and than a share of what the style is at that depth, it is moved back towards the colour of
-the inside by the excess, up to a bound. Likewise where it is of another colour than the inside
-by more than both pictures are: the glow of what lies beyond the border. Not where it is too
-dark: such a rim is seldom seen as a fault, and lifting one lightens things that are thin and
-dark by right.
+neither picture has; it stays when convolutions see nothing beyond the border, so it is not only
+what leaks across. So each region is measured along its border, piece by piece and by depth,
+against its own inside nearby: in the content, in the style and in what was painted. Where the
+painting is lighter than the content is at that place and depth, and than a share of what the
+style is at that depth, it is moved back towards the colour of the inside by the excess, up to a
+bound. Likewise where it is of another colour than the inside by more than both pictures are:
+the glow of what lies beyond the border. Not where it is too dark: such a rim is seldom seen as
+a fault, and lifting one lightens things that are thin and dark by right.
 """
 
 from __future__ import annotations
@@ -61,19 +60,14 @@ Groups = Sequence[tuple[tuple[int, ...], tuple[int, ...]]]
 
 
 def luma(picture: Tensor) -> Tensor:
-    """(1, 3, H, W) RGB -> (1, 1, H, W), Rec. 601."""
-    red, green, blue = (picture[:, k : k + 1] for k in range(3))
+    """(..., 3, H, W) RGB -> (..., 1, H, W), Rec. 601."""
+    red, green, blue = (picture[..., k : k + 1, :, :] for k in range(3))
     return (red * LUMA[0]).add_(green, alpha=LUMA[1]).add_(blue, alpha=LUMA[2])
 
 
-def _less_lightness(found: Tensor) -> Tensor:
-    """The colour of a difference (R, CLASSES, 3, h, w)."""
-    return found - luma(found.flatten(0, 1)).view(*found.shape[:2], 1, *found.shape[3:])
-
-
-def _colourful(found: Tensor) -> Tensor:
-    """How long that is: (R, CLASSES, h, w)."""
-    return _less_lightness(found).square().sum(2).sqrt()
+def _length(colour: Tensor) -> Tensor:
+    """Of differences, less their lightness: (..., 3, h, w) -> (..., h, w)."""
+    return colour.square().sum(-3).sqrt()
 
 
 @dataclass(frozen=True)
@@ -208,15 +202,15 @@ class Rims:
         return pale + self._coloured(found - pale)
 
     def _pale(self, found: Tensor) -> Tensor:
-        light = luma(found.flatten(0, 1)).view(*found.shape[:2], 1, *found.shape[3:])
+        light = luma(found)
         over = (light - self.allowed[:, :, None]).clamp_min(0)
         fade = upload(torch.tensor([FADES[number] for number in self.inside]), over.device).view(-1, CLASSES, 1, 1, 1)
         bounded = MOST * (over / MOST).tanh() * fade
         return bounded * (found / light.clamp_min(TOLERANCE)).clamp(0, HUE)
 
     def _coloured(self, found: Tensor) -> Tensor:
-        colour = _less_lightness(found)
-        length = _colourful(found)
+        colour = found - luma(found)
+        length = _length(colour)
         over = (length - self.coloured).clamp_min(0)
         fade = upload(torch.tensor(FADE_OF_COLOUR), over.device).view(CLASSES, 1, 1)
         bounded = MOST * (over / MOST).tanh() * fade
@@ -263,15 +257,17 @@ def rims_allowed(
         return None
     at = upload(torch.from_numpy(found.at), content.device)
     own = around(content, at, found.inside, checkpoint)
-    allowed, coloured = luma(own.flatten(0, 1)).view(*own.shape[:2], *own.shape[3:]).clamp_min(0), _colourful(own)
+    light = luma(own)
+    allowed, coloured = light[:, :, 0].clamp_min(0), _length(own - light)
     for layer in _apart([(k, groups[k][1]) for k in found.measured if groups[k][1]]):
         checkpoint()
         there = places(theirs, [sources for _, sources in layer])
         whole = all_along(style, upload(torch.from_numpy(there.at), style.device), there.inside, checkpoint)[..., None, None]
-        lighter, drift = luma(whole.flatten(0, 1)).view(-1, CLASSES, 1, 1), _colourful(whole)
+        lighter = luma(whole)
+        drift = _length(whole - lighter)
         for m in there.measured:
             k = layer[m][0]
-            allowed[k] = torch.maximum(allowed[k], OF_STYLE * lighter[m])
+            allowed[k] = torch.maximum(allowed[k], OF_STYLE * lighter[m, :, 0])
             coloured[k] = torch.maximum(coloured[k], drift[m])
     near = np.flatnonzero((found.at >= 0) & (found.at % (CLASSES + 1) < CLASSES))
     return Rims(at, upload(torch.from_numpy(near), content.device), allowed + TOLERANCE, coloured + OF_COLOUR, found.inside)

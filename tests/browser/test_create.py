@@ -7,7 +7,7 @@ from PIL import Image
 
 from tests.browser.studio_page import SLOW, Studio, until
 
-# A page that hears nothing any more of an event once its picture is being painted.
+# A page that hears nothing any more of any event once it was told something, or at once where a test says so.
 DEAF = """(() => {
   const fetched = window.fetch;
   window.scsaDeaf = false;
