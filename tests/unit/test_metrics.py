@@ -102,6 +102,13 @@ def test_cfsd_known_answers():
     assert cfsd(a, b) == pytest.approx(16384 / 2 * row, rel=1e-4)
 
 
+@pytest.mark.parametrize("size", [1.0, 12.0, 200.0])  # with 200 the logits leave what one subtraction for all rows allows
+def test_cfsd_is_the_divergence_of_the_softmaxes(size):
+    a, b = (torch.rand(5, 31, 37, dtype=torch.float64) * size for _ in range(2))  # more tokens than a tile has, and not whole tiles
+    p, q = (torch.log_softmax(x.flatten(1).T @ x.flatten(1) / 25, 1) for x in (a, b))
+    assert cfsd(a.float(), b.float()) == pytest.approx(16384 / 1147 * (p.exp() * (p - q)).sum().item(), rel=1e-3)
+
+
 def test_the_network_has_the_published_first_weight_and_tap_shapes():
     net = MetricNetwork()
     out = net(torch.rand(1, 3, 64, 48))
