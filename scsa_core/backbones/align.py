@@ -10,7 +10,7 @@ Masks are soft at region borders, so no seam appears at full resolution.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -204,6 +204,11 @@ class Alignment:
     @property
     def nbytes(self) -> int:
         return sum(w.nbytes for w in self.weights) + sum(t.nbytes for t in self.targets)
+
+    def resized(self, height: int, width: int) -> Alignment:
+        """The same for a smaller picture of so many pixels, multiples of 8: every cell's shares are means of those it covers."""
+        weights = (F.adaptive_avg_pool2d(w, (height // f, width // f)) for w, f in zip(self.weights, FACTORS, strict=True))
+        return replace(self, weights=tuple(weights))
 
     def at(
         self, level: int, x: Tensor, strength: float = 1.0, *, own: bool = False, checkpoint: Checkpoint = no_checkpoint

@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from scsa_core import checkpoints
@@ -46,6 +47,7 @@ _SPARED = "relu1_1", "relu2_1"
 TAP = "relu4_1"
 PICTURE = "picture"  # itself, beside its layers; of a style's one convolution makes the finest, more than half of what all would weigh
 CHANNELS = 512
+_HALVED_FROM = 1 << 11  # tokens: a larger picture's first painting, which is only measured, is made at half its side
 _TRIM_FROM = 1 << 16  # positions that go into the last stage, where most is held at once: what those before it freed goes back first
 VGG_SHARDS = 4
 FILES = (
@@ -65,8 +67,8 @@ INFO = BackboneInfo(
         minimum=32,
         knobs=("alpha1", "alpha2", "size", "stroke_size", "keep_colours", "soft_borders"),
         timeline={
-            "load_model": 0.0, "encode_content": 0.02, "encode_style": 0.16, "encode_maps": 0.3, "match": 0.4,
-            "paint": 0.83, "finish": 0.99,
+            "load_model": 0.0, "encode_content": 0.02, "encode_style": 0.19, "encode_maps": 0.36, "match": 0.49,
+            "paint": 0.73, "finish": 0.99,
         },
     ),
 )  # fmt: skip
@@ -81,6 +83,15 @@ class Painted:
     aligned: Tensor | None = None
     alignment: align.Alignment | None = None
     rims: Rims | None = None
+
+    def halved(self) -> Painted:
+        """What a painting of half the side is made of: means of four positions each, and the same aims."""
+        assert self.alignment is not None
+        height, width = (n // 2 for n in self.detail.shape[-2:])
+        height, width = height - height % 2, width - width % 2  # twice the level's
+        summands = (F.adaptive_avg_pool2d(x, (height // 2, width // 2)) for x in (self.level.residual, self.level.sca, self.level.ssa))
+        detail = F.adaptive_avg_pool2d(self.detail, (height, width))
+        return Painted(Attended(*summands), detail, None, self.alignment.resized(height * 4, width * 4))
 
     @property
     def nbytes(self) -> int:
@@ -177,11 +188,14 @@ class Lite:
         if pair.draft:
             return replace(prepared, rims=found)
         # At the α of every day, whatever the knobs say: one correction serves all of them, and a move of α stays quick.
-        checkpoint(0.3)
-        first = self.render(prepared, Knobs.for_family(INFO.defaults), method, checkpoint).clamp_(0, 1)
-        checkpoint(0.7)
+        checkpoint(0.5)
+        small = prepared.halved() if prepared.level.residual[0, 0].numel() >= _HALVED_FROM else prepared
+        first = self.render(small, Knobs.for_family(INFO.defaults), method, checkpoint).clamp_(0, 1)
+        checkpoint(0.75)
+        assert small.alignment is not None
         reached = self.taps(first, CORRECTED, checkpoint, self._spared())
-        alignment = corrected(prepared.alignment, reached, checkpoint)
+        targets = corrected(small.alignment, reached, checkpoint).targets
+        alignment = replace(prepared.alignment, targets=targets)
         aligned = alignment.at(align.SHARED, prepared.detail, checkpoint=checkpoint)
         return replace(prepared, alignment=alignment, aligned=aligned, rims=found)
 

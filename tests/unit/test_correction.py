@@ -10,6 +10,7 @@ from PIL import Image
 
 from scsa_core import Engine, RenderRequest, load_image
 from scsa_core.backbones import align, correction, lite
+from scsa_core.backbones.level import Attended
 from scsa_core.images import to_tensor
 from scsa_core.knobs import Knobs
 from scsa_core.labels import read_maps
@@ -104,6 +105,39 @@ def test_lites_regions_come_nearer_to_the_style_and_a_move_of_alpha_measures_not
     assert calls == [1]
     monkeypatch.setattr(lite, "corrected", lambda alignment, *rest: alignment)
     assert ours < 0.98 * off(Engine("cpu"))
+
+
+def test_half_a_painting_has_the_same_aims_and_its_shares_sum_to_one():
+    labels = torch.zeros(8 * 7, 8 * 12, dtype=torch.long)  # an odd number of tokens down
+    labels[:, 40:] = 1
+    style = {level: torch.rand(1, 3, 32 // f, 32 // f) for level, f in zip(align.LEVELS, align.FACTORS, strict=True)}
+    whole = align.build(style.__getitem__, labels, torch.arange(2).repeat_interleave(16).expand(32, 32).clone())
+    level = Attended(*(torch.rand(1, 3, 7, 12) for _ in range(3)))
+    half = lite.Painted(level, torch.rand(1, 2, 14, 24), alignment=whole).halved()
+    assert half.level.residual.shape == half.level.sca.shape == half.level.ssa.shape == (1, 3, 3, 6)
+    assert half.detail.shape == (1, 2, 6, 12)
+    assert half.alignment.targets is whole.targets
+    for factor, weights in zip(align.FACTORS, half.alignment.weights, strict=True):
+        assert weights.shape == (2, 24 // factor, 48 // factor)
+        torch.testing.assert_close(weights.sum(0), torch.ones(24 // factor, 48 // factor))
+    assert half.alignment.weights[0][0, 0, 0] > 0.9 and half.alignment.weights[0][1, 2, 5] > 0.9
+
+
+def test_a_large_picture_is_first_painted_at_half_its_side(monkeypatch):
+    rng = np.random.default_rng(5)
+    content, style = (Image.fromarray(rng.integers(0, 255, (376, 384, 3), np.uint8)) for _ in range(2))
+    seen, real = [], lite.Lite.taps
+
+    def taps(self, picture, names, *rest):
+        if names == correction.CORRECTED:
+            seen.append(tuple(picture.shape[-2:]))
+        return real(self, picture, names, *rest)
+
+    monkeypatch.setattr(lite.Lite, "taps", taps)
+    engine = Engine("cpu")
+    out = engine.render(RenderRequest(content, style, knobs=engine.defaults("lite").replace(size=384)))
+    assert seen == [(376, 384), (184, 192)]  # the style has the same layers seen, as a whole
+    assert out.image.size == (384, 376)
 
 
 def test_a_preview_goes_without_and_is_not_taken_for_the_render_of_its_size(monkeypatch):
