@@ -21,9 +21,14 @@ EXAMPLES = Path(__file__).parents[2] / "assets/examples"
 
 @pytest.fixture
 def alignment():
-    labels = torch.zeros(32, 32, dtype=torch.long)
-    labels[:, 16:] = 1
-    style = {level: torch.rand(1, 3, 32 // f, 32 // f) + 1 for level, f in zip(align.LEVELS, align.FACTORS, strict=True)}
+    return aligned(128)
+
+
+def aligned(split):
+    """Two regions side by side in 256 x 256 pixels, the second one from the column `split` on."""
+    labels = torch.zeros(256, 256, dtype=torch.long)
+    labels[:, split:] = 1
+    style = {level: torch.rand(1, 3, 256 // f, 256 // f) + 1 for level, f in zip(align.LEVELS, align.FACTORS, strict=True)}
     return align.build(style.__getitem__, labels, labels, feather=0)
 
 
@@ -57,6 +62,19 @@ def test_what_is_missing_is_asked_for_again_where_the_level_is_to_be_corrected(a
     torch.testing.assert_close(after[2].mean, before[2].mean * (2 - 1 / 1.2), **near)
     assert torch.equal(after[2].deviation, before[2].deviation)  # a flat sky's noise is not called for
     assert after[3] is before[3]
+
+
+def test_a_region_of_few_tokens_is_corrected_in_proportion():
+    """Two columns of 32 tokens: half as many as it takes."""
+    alignment = aligned(240)
+    after = correction.corrected(alignment, painted(alignment, lambda mean, deviation: (mean / 1.2, deviation / 1.2))).targets
+    before, near = alignment.targets, {"atol": 3e-3, "rtol": 3e-3}
+    assert correction.FEW == 128
+    for region, step in ((0, correction.STEP), (1, correction.STEP / 2)):
+        for level, moment in ((0, "mean"), (0, "deviation"), (1, "deviation")):
+            torch.testing.assert_close(getattr(after[level], moment)[region], getattr(before[level], moment)[region] * 1.2**step, **near)
+        torch.testing.assert_close(after[1].mean[region], before[1].mean[region] * (1 + step * (1 - 1 / 1.2)), **near)
+        torch.testing.assert_close(after[2].mean[region], before[2].mean[region] * (2 - 1 / 1.2), **near)
 
 
 def test_what_is_empty_is_not_filled_with_what_its_surroundings_lack(alignment):
