@@ -41,10 +41,8 @@ def test_every_size_can_be_pressed_above_what_stands_below_its_menu(studio):
 
 def test_a_knob_and_a_stroke_change_the_picture(studio):
     stored = studio.shown()
-    studio.size("256 px")
-    small = studio.repainted(stored)
     studio.nudge("alpha1", "ArrowRight", 6)
-    moved = studio.repainted(small)
+    moved = studio.repainted(stored)
     assert studio.page.locator("#knob-alpha1 input[type=number]").input_value() == "0.8"
     studio.stroke()
     painted = studio.repainted(moved)
@@ -125,10 +123,8 @@ def test_a_broken_upload_says_so_and_loses_nothing(studio, tmp_path):
 
 def test_a_download_brings_its_settings_back(studio, tmp_path):
     stored = studio.shown()
-    studio.size("256 px")
-    small = studio.repainted(stored)
     studio.nudge("alpha2", "ArrowLeft", 4)
-    shown = studio.repainted(small)
+    shown = studio.repainted(stored)
     with studio.page.expect_download() as caught:
         studio.page.locator("#download").click()
     path = tmp_path / "ours.png"

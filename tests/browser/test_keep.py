@@ -51,9 +51,9 @@ def test_a_knob_turned_before_the_page_has_looked_what_is_kept_is_kept_too(brows
     # The wait for other tabs' answers lasts until the knob is turned.
     page.add_init_script("(() => { const set = setTimeout; window.setTimeout = (f, ms, ...a) => set(f, ms === 150 ? 8000 : ms, ...a); })()")
     studio = Studio(page, app_url)
-    studio.size("256 px")
+    studio.size("384 px")
     page.locator("#painter .sp-root[data-kept]").wait_for()  # looking sooner would make the browser's store before the page does
-    until_kept(page, lambda own: own["knobs"]["size"] == 256)
+    until_kept(page, lambda own: own["knobs"]["size"] == 384)
     assert not studio.problems
     context.close()
 
@@ -61,8 +61,8 @@ def test_a_knob_turned_before_the_page_has_looked_what_is_kept_is_kept_too(brows
 def test_a_reload_brings_maps_undo_and_knobs_back_and_fresh_offers_them_again(studio):
     page = studio.page
     assert page.locator(".sp-kept").is_hidden()
-    studio.size("256 px")
-    blank = until_kept(page, lambda own: own["knobs"]["size"] == 256)
+    studio.size("384 px")
+    blank = until_kept(page, lambda own: own["knobs"]["size"] == 384)
     studio.nudge("alpha1", "ArrowRight", 4)
     studio.stroke()
     alpha = page.locator("#knob-alpha1 input[type=number]").input_value()
@@ -87,8 +87,8 @@ def test_what_was_done_right_before_leaving_is_kept_and_starting_fresh_then_is_f
         studio.stroke()
         page.wait_for_function("undo => document.querySelector(undo).title.includes('Brush')", arg=undo)
 
-    studio.size("256 px")
-    blank = until_kept(page, lambda own: own["knobs"]["size"] == 256)
+    studio.size("384 px")
+    blank = until_kept(page, lambda own: own["knobs"]["size"] == 384)
     painted()
     page.reload()
     page.locator(".sp-kept[data-said=kept_restored]").wait_for(state="visible")
