@@ -120,8 +120,7 @@ def build_create(desk: Desk, words: Words, stamp: gr.Number, links: LinkDesk, de
             with gr.Row(elem_id="choices"):
                 models = dropdown("model", desk.model_choices, model)
                 method = dropdown("method", lambda lang: desk.method_choices(lang, model), method_name, MethodMenu)
-                offered = min(desk.settings.sizes, key=lambda each: abs(each - knobs.size))
-                size = dropdown("size", lambda lang: desk.size_choices(lang=lang), offered)
+                size = dropdown("size", lambda lang: desk.size_choices(lang=lang), desk.settings.offered(knobs.size))
             with gr.Row(elem_id="actions"):
                 render = gr.Button(t("action.render"), variant="primary", elem_classes=["render-button"], elem_id="render")
                 words.add(render, value="action.render")

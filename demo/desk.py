@@ -276,7 +276,7 @@ class Desk:
             notes.append(Said("note.restored_weights"))
         method = recipe.method if recipe.method in self.engine.info(model).capabilities.methods else "scsa"
         knobs = recipe.knobs
-        size = min(self.settings.sizes, key=lambda s: abs(s - knobs.size))
+        size = self.settings.offered(knobs.size)
         session.backbone, session.restored = model, tuple(notes)
         items = {"error": None, "notes": [note.to_dict() for note in notes]}
         shown = self._knob_updates(model, method, size, knobs, session.lang)

@@ -77,7 +77,7 @@ def knob_updates(desk: Desk, session: Session, given: Any) -> dict[str, Any]:
     for name, shown in visibility(capable, chosen).items():
         found[name] = {**found.get(name, {}), **shown}
     if isinstance(size, int | float) and not isinstance(size, bool):
-        found["size"] = gr.update(value=min(desk.settings.sizes, key=lambda each: abs(each - size)))
+        found["size"] = gr.update(value=desk.settings.offered(size))
     if isinstance(given.get("live"), bool):
         found["live"] = gr.update(value=given["live"])
     return found

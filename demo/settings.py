@@ -50,6 +50,10 @@ class Settings:
         """Working sizes offered on the page, at least the smallest."""
         return tuple(size for size in SIZES if size <= self.max_size) or SIZES[:1]
 
+    def offered(self, size: float) -> int:
+        """The nearest of them, the smaller one of two."""
+        return min(self.sizes, key=lambda each: abs(each - size))
+
     @classmethod
     def from_environment(cls, *, device: str = "auto", share: bool = False) -> Settings:
         """The defaults, changed by variables of the environment (README, Settings).

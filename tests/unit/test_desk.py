@@ -235,3 +235,8 @@ def test_what_the_fields_held_before_an_example_is_not_painted_after_it(desk):
 
     placed, answer = asyncio.run(overtaken())
     assert answer == [gr.skip()] * len(SHOWN) and session.view is placed and session.run is None
+
+
+def test_a_size_that_the_menu_lacks_becomes_the_nearest_that_it_has():
+    settings = Settings(device="cpu", max_size=768)
+    assert [settings.offered(size) for size in (64, 256, 264, 600, 640.0, 768, 2048)] == [256, 256, 256, 512, 512, 768, 768]
