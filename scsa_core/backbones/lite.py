@@ -3,10 +3,11 @@
 The attention is SANet's with identities for its projections and a fixed logit scale, its SSA on
 windows of tokens (patches.py); the decoder's input and finer layers take the style's region
 statistics, and at relu3_1 a share of the content's own features, so that edges stay where they are
-(align.py). A first painting says how far these statistics miss their aim, and the aim is moved
-accordingly (correction.py). Pale and coloured rims along region borders that neither picture has
-are taken out of the finished painting (rims.py). The decoder's input is divided by the sum of the
-weights, so it stays a convex mixture of features whatever α is.
+(align.py). A first painting, of half the side where the picture is large, says how far these
+statistics miss their aim, and the aim is moved accordingly (correction.py). Pale and coloured rims
+along region borders that neither picture has are taken out of the finished painting (rims.py). The
+decoder's input is divided by the sum of the weights, so it stays a convex mixture of features
+whatever α is.
 """
 
 from __future__ import annotations
