@@ -37,7 +37,7 @@ SAMPLE = 1 << 13  # positions that a mean is guessed from
 LIMIT = 2.0  # deviations: what is rarer at relu3_1 is squeezed
 DETAIL = 0.4  # share of the content's own relu3_1: edges and faces survive, palette and grain stay the style's
 STRENGTHS = (1.0, 0.4, 1.0, 1.0)  # how far statistics move at each level: at relu3_1 less, where the relations between places are
-UNITY = (0.3, 0.3, 0.1, 0.05)  # share of the whole style in a region's targets: less of the content's own order is lost
+UNITY = (0.0, 0.0, 0.0, 0.05)  # share of the whole style in a region's targets, by level: less of the content's own order is lost
 
 
 @dataclass(frozen=True)

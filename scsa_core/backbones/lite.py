@@ -1,7 +1,8 @@
 """`lite`: the model that ships. VGG-16 to relu4_1, one SCSA level, a decoder trained here.
 
 The attention is SANet's with identities for its projections and a fixed logit scale, its SSA on
-windows of tokens (patches.py); the decoder's input and finer layers take the style's region
+windows of tokens (patches.py). What the content's tokens along region borders have of the border
+is held back first (borders.py). The decoder's input and finer layers take the style's region
 statistics, and at relu3_1 a share of the content's own features, so that edges stay where they are
 (align.py). A first painting, of half the side where the picture is large, says how far these
 statistics miss their aim, and the aim is moved accordingly (correction.py). Pale and coloured rims
@@ -25,6 +26,7 @@ from torch import Tensor
 from scsa_core import checkpoints
 from scsa_core.backbones import align
 from scsa_core.backbones.base import BackboneInfo, Capabilities, Checkpoint, Features, Pair, alphas, no_checkpoint
+from scsa_core.backbones.borders import held
 from scsa_core.backbones.correction import CORRECTED, corrected
 from scsa_core.backbones.encoded import FINE_HALO, FINE_PIXELS, encoded
 from scsa_core.backbones.flat import encode_flat
@@ -215,7 +217,7 @@ class Lite:
         assert pair.content_labels is not None and pair.style_labels is not None
         labels = pair_labels(pair, content, style)
         level = self.attention.attend(
-            content,
+            held(content, labels[0], checkpoint),
             style,
             pair.content_map[TAP],
             pair.style_map[TAP],
