@@ -43,7 +43,7 @@ def test_a_knob_and_a_stroke_change_the_picture(studio):
     stored = studio.shown()
     studio.nudge("alpha1", "ArrowRight", 6)
     moved = studio.repainted(stored)
-    assert studio.page.locator("#knob-alpha1 input[type=number]").input_value() == "0.8"
+    assert studio.page.locator("#knob-alpha1 input[type=number]").input_value() == "0.55"
     studio.stroke()
     painted = studio.repainted(moved)
     studio.page.locator("#painter canvas").first.focus()

@@ -40,13 +40,13 @@ def test_results_stay_come_back_whole_and_go_when_told(studio):
 
     items(page, 2).nth(0).focus()  # by keys alone: the older one is beside the newer one, Enter brings it back
     page.keyboard.press("ArrowRight")
-    assert "α₁ 0.5" in page.evaluate("document.activeElement.getAttribute('aria-label')")
-    assert "Lite, SCSA, α₁ 0.5, α₂ 0.75, 384 pixels" in page.locator(".hs-words").inner_text()
+    assert "α₁ 0.25" in page.evaluate("document.activeElement.getAttribute('aria-label')")
+    assert "Lite, SCSA, α₁ 0.25, α₂ 0.75, 384 pixels" in page.locator(".hs-words").inner_text()
     page.keyboard.press("Enter")
     page.locator("#painter").get_by_text("Greenery").first.wait_for()
     studio.wait("Restored", "Up to date")
     studio.until_shown(first)
-    page.wait_for_function("document.querySelector('#knob-alpha1 input[type=number]').value === '0.5'")
+    page.wait_for_function("document.querySelector('#knob-alpha1 input[type=number]').value === '0.25'")
     page.wait_for_function("document.querySelector('#knob-size input').value.includes('384')")
 
     items(page, 2).nth(0).click()

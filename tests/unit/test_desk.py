@@ -116,7 +116,7 @@ def test_a_render_that_overtakes_the_choice_of_a_family_leaves_its_defaults_to_c
 
 def test_reset_and_a_card_bring_everything(desk):
     update = dict(zip(KNOBS, desk.reset("lite", VISITOR), strict=True))
-    assert update["alpha1"]["value"] == 0.5 and update["method"]["value"] == "scsa"
+    assert update["alpha1"]["value"] == 0.25 and update["method"]["value"] == "scsa"
     event = SimpleNamespace(_data={"name": desk.examples[1].name})
     picked = dict(zip(PICKED, desk.pick(event, VISITOR), strict=True))
     assert picked["alpha1"]["value"] == desk.knobs_of(desk.examples[1]).alpha1

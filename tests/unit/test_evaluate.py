@@ -135,7 +135,7 @@ def test_the_suite_has_every_method_of_each_family_and_the_trivial_rows():
     assert {("lite", m) for m in ("scsa", "baseline", "sca", "ssa", "no_sadain")} <= names
     assert {("mast", "regions"), ("mast", "single"), ("strotss", "regions")} <= names
     titles = [w.variant.title for w in found]
-    assert {"mast", "mast-1", "lite scsa 0.5/0.75", "strotss regions"} <= set(titles)
+    assert {"mast", "mast-1", "lite scsa 0.25/0.75", "strotss regions"} <= set(titles)
     assert len(run.sweep(["lite", "mast"], 256, (0.0, 1.0))) == 4
     with pytest.raises(KnobError):
         run.suite(["nobody"], None, 256, (None, None))
@@ -197,7 +197,7 @@ def test_one_row_a_render_with_every_metric(report):
     assert all(abs(float(r["cfsd"])) < 1e-3 and float(r["content_distance"]) == 0 for r in own)
     by = {(r["pair"], r["direction"], r["method"]): float(r["colour_regions"]) for r in found}
     assert all(by[(p, d, "colour")] < by[(p, d, "content")] for p in "12" for d in ("forward", "reverse"))
-    assert {r["alpha1"] for r in found if r["method"] == "scsa"} == {"0.5"}
+    assert {r["alpha1"] for r in found if r["method"] == "scsa"} == {"0.25"}
     assert {r["alpha1"] for r in found if r["method"] == "baseline"} == {""}
 
 
@@ -248,7 +248,7 @@ def test_rows_measured_elsewhere_come_in(pairs, tmp_path):
     assert scsa_core.cli.main(command) == 0  # twice imported is imported once
     found = table_of(out)
     assert len(found) == 12 and {r["backbone"] for r in found} == {"lite", NONE}
-    assert "lite scsa 0.5/0.75" in (out / "summary.md").read_text()
+    assert "lite scsa 0.25/0.75" in (out / "summary.md").read_text()
     path.write_text("a,b\n1,2\n")
     assert scsa_core.cli.main(command) == 2
 

@@ -66,7 +66,7 @@ def item(shelf, name):
 
 def test_every_family_says_its_state(engine):
     found = {state.name: state for state in model_states(engine, segmenter=True)}
-    assert found["lite"].ready and found["lite"].alphas == (0.5, 0.75)
+    assert found["lite"].ready and found["lite"].alphas == (0.25, 0.75)
     assert found["sanet"].status == "fetch" and found["sanet"].megabytes == pytest.approx(112, abs=1)
     assert found["sam"].status == "fetch" and [f.name for f in found["sam"].missing] == ["sam_vit_b_01ec64.pth"]
     for state in found.values():
