@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -29,7 +30,10 @@ def held(x: Tensor, labels: Tensor, checkpoint: Checkpoint = no_checkpoint) -> T
     """
     ids, where = np.unique(labels.cpu().numpy(), return_inverse=True)
     where = where.reshape(tuple(labels.shape))
-    near = _near(where)
+    far = from_border(where)
+    if far is None:
+        return x
+    near = far <= REACH
     insides = np.bincount(where[~near], minlength=len(ids))
     moved = near & (insides >= LEAST)[where]
     if not moved.any():
@@ -47,13 +51,13 @@ def held(x: Tensor, labels: Tensor, checkpoint: Checkpoint = no_checkpoint) -> T
     return out
 
 
-def _near(where: np.ndarray) -> np.ndarray:
-    """(h, w) integer -> bool: which positions lie along a border."""
-    inner = np.ones(where.shape, np.uint8)
+def from_border(regions: npt.NDArray[np.integer]) -> npt.NDArray[np.float32] | None:
+    """How far each position of (h, w) numbers is from the nearest that touches another region; None where none does.
+
+    The picture's edge is no border.
+    """
+    inner = np.ones(regions.shape, np.uint8)
     for one, other in ((np.s_[:, 1:], np.s_[:, :-1]), (np.s_[1:], np.s_[:-1])):
-        differ = where[one] != where[other]
+        differ = regions[one] != regions[other]
         inner[one][differ] = inner[other][differ] = 0
-    if inner.all():
-        return np.zeros(where.shape, bool)
-    near: np.ndarray = cv2.distanceTransform(inner, cv2.DIST_L2, 5) <= REACH
-    return near
+    return None if inner.all() else cv2.distanceTransform(inner, cv2.DIST_L2, 5).astype(np.float32, copy=False)

@@ -17,7 +17,6 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -25,6 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from scsa_core.backbones.base import Checkpoint, no_checkpoint
+from scsa_core.backbones.borders import from_border
 from scsa_core.boxes import box_mean
 from scsa_core.colours import LUMA
 from scsa_core.transfer import upload
@@ -91,15 +91,11 @@ def places(labels: npt.NDArray[np.int64], regions: Sequence[tuple[int, ...]]) ->
     for k, ids in enumerate(regions):
         numbers[[i for i in ids if i < len(numbers)]] = k
     where = numbers[labels]
-    inner = np.ones(where.shape, np.uint8)
-    for one, other in ((np.s_[:, 1:], np.s_[:, :-1]), (np.s_[1:], np.s_[:-1])):
-        differ = where[one] != where[other]
-        inner[one][differ] = inner[other][differ] = 0
-    if inner.all():
+    far = from_border(where)
+    if far is None:
         return Places(np.full(where.shape, -1, np.float32), (), (0,) * outside)
     # A pixel's nearest border is its own region's: any other lies beyond that.
-    far = cv2.distanceTransform(inner, cv2.DIST_L2, 5) / max(where.shape)
-    depth = np.interp(far, EDGES, np.arange(CLASSES + 1)).astype(np.float32)
+    depth = np.interp(far / max(where.shape), EDGES, np.arange(CLASSES + 1)).astype(np.float32)
     sizes = np.bincount(where.ravel(), minlength=outside + 1)[:outside]
     insides = np.array([np.bincount(where[depth >= first], minlength=outside + 1)[:outside] for first in INSIDES])
     enough = (insides > 0) & (insides >= CORE * sizes) & (sizes >= LEAST * where.size)
